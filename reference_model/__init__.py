@@ -1,0 +1,1 @@
+"""WyckoffGNN and D3PM, trained, sampled and judged (PyTorch)."""

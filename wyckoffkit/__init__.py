@@ -1,0 +1,61 @@
+"""Crystals as occupied Wyckoff positions.
+
+Importing the package loads the standard library alone; each name below is loaded at first use (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# In the order of the data flow.
+_EXPORTS = {
+    "WyckoffkitError": "errors",
+    "LabelError": "errors",
+    "ProtostructureError": "errors",
+    "SymmetryError": "errors",
+    "DatasetError": "errors",
+    "RealizationError": "errors",
+    "CheckpointError": "errors",
+    "SpaceGroup": "spacegroup",
+    "WyckoffPosition": "spacegroup",
+    "Orbit": "protostructure",
+    "Protostructure": "protostructure",
+    "Prototype": "protostructure",
+    "parse_label": "label",
+    "format_label": "label",
+    "find_protostructure": "symmetry",
+    "WyckoffArrays": "encoding",
+    "encode": "encoding",
+    "decode": "encoding",
+}
+
+__all__ = ["__version__", *_EXPORTS]
+
+if TYPE_CHECKING:
+    from .encoding import WyckoffArrays, decode, encode
+    from .errors import (
+        CheckpointError,
+        DatasetError,
+        LabelError,
+        ProtostructureError,
+        RealizationError,
+        SymmetryError,
+        WyckoffkitError,
+    )
+    from .label import format_label, parse_label
+    from .protostructure import Orbit, Protostructure, Prototype
+    from .spacegroup import SpaceGroup, WyckoffPosition
+    from .symmetry import find_protostructure
+
+
+def __getattr__(name: str) -> Any:
+    if name in _EXPORTS:
+        return getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})
