@@ -32,7 +32,27 @@ _EXPORTS = {
     "decode": "encoding",
 }
 
-__all__ = ["__version__", *_EXPORTS]
+__all__ = [  # noqa: RUF022 - in the order of the data flow
+    "__version__",
+    "WyckoffkitError",
+    "LabelError",
+    "ProtostructureError",
+    "SymmetryError",
+    "DatasetError",
+    "RealizationError",
+    "CheckpointError",
+    "SpaceGroup",
+    "WyckoffPosition",
+    "Orbit",
+    "Protostructure",
+    "Prototype",
+    "parse_label",
+    "format_label",
+    "find_protostructure",
+    "WyckoffArrays",
+    "encode",
+    "decode",
+]
 
 if TYPE_CHECKING:
     from .encoding import WyckoffArrays, decode, encode

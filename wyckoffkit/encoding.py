@@ -1,0 +1,228 @@
+"""The tensor form (s, z0, z∞) of protostructures, one at a time and in columns.
+
+z0 holds an atomic number (0: empty) for each constrained position, z∞ the number of orbits of element 1 … E on each
+unconstrained one (Ekström Kelvinius et al. 2025, section 3). Rows are the group's constrained (unconstrained)
+positions in International Tables order, `A` after `z`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .elements import SYMBOLS
+from .errors import ProtostructureError
+from .protostructure import Orbit, Protostructure, orbits_of
+from .spacegroup import SpaceGroup
+
+DEFAULT_N_ELEMENTS = 100
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WyckoffArrays:
+    """One protostructure as (s, z0, z∞)."""
+
+    space_group: SpaceGroup
+    constrained: Bytes
+    """z0 (C,): atomic number on each constrained position, 0 where empty."""
+    unconstrained: Bytes
+    """z∞ (U, E): orbits of element e on each unconstrained position in column e - 1."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WyckoffArrays):
+            return NotImplemented
+        return (
+            self.space_group == other.space_group
+            and np.array_equal(self.constrained, other.constrained)
+            and np.array_equal(self.unconstrained, other.unconstrained)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # arrays can change
+
+
+def encode(protostructure: Protostructure, *, n_elements: int = DEFAULT_N_ELEMENTS) -> WyckoffArrays:
+    """(s, z0, z∞) with E = `n_elements`, in the setting the protostructure is in.
+
+    Raises ProtostructureError for an element beyond E, or more than 255 orbits of one element on one position.
+    """
+    group = protostructure.space_group
+    columns = to_columns([protostructure])
+    _, constrained, unconstrained = columns.dense(group.number, n_elements=n_elements)
+    return WyckoffArrays(group, constrained[0], unconstrained[0])
+
+
+def decode(arrays: WyckoffArrays) -> Protostructure:
+    """The protostructure of (s, z0, z∞). Raises ProtostructureError if all is empty or the arrays do not fit the group."""
+    group = arrays.space_group
+    constrained = _checked(arrays.constrained, "constrained", (len(group.constrained),), len(SYMBOLS) - 1)
+    unconstrained = _checked(arrays.unconstrained, "unconstrained", (len(group.unconstrained), None), None)
+    orbits = [
+        Orbit(SYMBOLS[z], position.letter)
+        for position, z in zip(group.constrained, constrained.tolist(), strict=True)
+        if z
+    ]
+    rows, columns = unconstrained.nonzero()
+    for u, e in zip(rows.tolist(), columns.tolist(), strict=True):
+        orbits += [Orbit(SYMBOLS[e + 1], group.unconstrained[u].letter)] * int(unconstrained[u, e])
+    if not orbits:
+        raise ProtostructureError(f"an empty material: no orbit on any position of {group.symbol} ({group.number})")
+    return Protostructure.trusted(group, tuple(sorted(orbits)))
+
+
+def _checked(array: Any, name: str, shape: tuple[int | None, ...], largest: int | None) -> NDArray[np.integer[Any]]:
+    """The array, if it holds whole numbers from 0 to `largest` in this shape (None: any)."""
+    found = np.asarray(array)
+    fits = found.ndim == len(shape) and all(want in (None, n) for want, n in zip(shape, found.shape, strict=True))
+    if not fits or not np.issubdtype(found.dtype, np.integer):
+        want = ", ".join("E" if n is None else str(n) for n in shape)
+        raise ProtostructureError(
+            f"{name} must be whole numbers in the shape ({want}), got {found.dtype} in {found.shape}"
+        )
+    if len(shape) == 2 and found.shape[1] >= len(SYMBOLS):
+        raise ProtostructureError(f"{name} has {found.shape[1]} elements, there are {len(SYMBOLS) - 1}")
+    if found.size and (found.min() < 0 or (largest is not None and found.max() > largest)):
+        raise ProtostructureError(
+            f"{name} must hold values from 0 to {largest or 255}, got {found.min()}…{found.max()}"
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WyckoffColumns:
+    """Many protostructures as columns: about 3 bytes an occupied slot and 9 a material.
+
+    Material i owns the triples `offset[i]:offset[i + 1]`, sorted by (position, element).
+    """
+
+    space_group: Bytes
+    """(N,) International Tables numbers."""
+    offset: NDArray[np.int64]
+    """(N + 1,) where each material's triples begin."""
+    position: Bytes
+    """(nnz,) index into `SpaceGroup.positions`."""
+    element: Bytes
+    """(nnz,) atomic number."""
+    count: Bytes
+    """(nnz,) orbits, 1 on constrained positions."""
+
+    def __len__(self) -> int:
+        return len(self.space_group)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, WyckoffColumns):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in self.__slots__)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays can change
+
+    def __iter__(self) -> Iterator[Protostructure]:
+        return (self.protostructure(i) for i in range(len(self)))
+
+    def protostructure(self, i: int) -> Protostructure:
+        """Material i."""
+        number = int(self.space_group[i])
+        span = slice(self.offset[i], self.offset[i + 1])
+        orbits: list[Orbit] = []
+        letters = SpaceGroup.from_number(number).letters
+        for position, z, count in zip(
+            self.position[span].tolist(), self.element[span].tolist(), self.count[span].tolist(), strict=True
+        ):
+            orbits += [orbits_of(SYMBOLS[z])[letters[position]]] * count
+        if not orbits:
+            raise ProtostructureError(f"material {i} is empty: it has no occupied position")
+        return Protostructure.trusted(SpaceGroup.from_number(number), tuple(sorted(orbits)))
+
+    def select(self, indices: Any) -> WyckoffColumns:
+        """The materials at these indices (or where a mask is true), in that order."""
+        chosen = np.arange(len(self))[indices]
+        lengths = np.diff(self.offset)[chosen]
+        offset = np.concatenate([[0], np.cumsum(lengths)])
+        triples = np.repeat(self.offset[chosen] - offset[:-1], lengths) + np.arange(offset[-1])
+        return WyckoffColumns(
+            self.space_group[chosen],
+            offset,
+            self.position[triples],
+            self.element[triples],
+            self.count[triples],
+        )
+
+    def dense(self, number: int, *, n_elements: int = DEFAULT_N_ELEMENTS) -> tuple[NDArray[np.int64], Bytes, Bytes]:
+        """All materials of one group: (their indices (n,), z0 (n, C), z∞ (n, U, E)).
+
+        Raises ProtostructureError, naming the material, for an element beyond E.
+        """
+        group = SpaceGroup.from_number(number)
+        rows = np.flatnonzero(self.space_group == number)
+        here = self.select(rows)
+        material = np.repeat(np.arange(len(rows)), np.diff(here.offset))
+        if len(here.element) and int(here.element.max()) > n_elements:
+            at = int(np.argmax(here.element > n_elements))
+            raise ProtostructureError(
+                f"material {rows[material[at]]} holds {SYMBOLS[here.element[at]]} ({here.element[at]}), "
+                f"beyond the {n_elements} elements of this encoding"
+            )
+        row, is_constrained = _rows(number)
+        constrained = np.zeros((len(rows), len(group.constrained)), np.uint8)
+        unconstrained = np.zeros((len(rows), len(group.unconstrained), n_elements), np.uint8)
+        on = is_constrained[here.position]
+        constrained[material[on], row[here.position[on]]] = here.element[on]
+        unconstrained[material[~on], row[here.position[~on]], here.element[~on] - 1] = here.count[~on]
+        return rows, constrained, unconstrained
+
+
+@cache
+def _rows(number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """For each position of a group: its row in z0 or z∞, and which of the two (True: z0)."""
+    is_constrained = np.array([p.is_constrained for p in SpaceGroup.from_number(number).positions])
+    row = np.where(is_constrained, np.cumsum(is_constrained), np.cumsum(~is_constrained)) - 1
+    return row, is_constrained
+
+
+@cache
+def _index(number: int) -> dict[str, int]:
+    return {letter: i for i, letter in enumerate(SpaceGroup.from_number(number).letters)}
+
+
+_ATOMIC_NUMBER = {symbol: z for z, symbol in enumerate(SYMBOLS)}
+
+
+def to_columns(protostructures: Iterable[Protostructure]) -> WyckoffColumns:
+    """Columns of these materials, each in the setting it is in.
+
+    Raises ProtostructureError, naming the material, for more than 255 orbits of one element on one position.
+    """
+    number: list[int] = []
+    length: list[int] = []
+    position: list[int] = []
+    element: list[int] = []
+    for p in protostructures:
+        index = _index(p.space_group.number)
+        number.append(p.space_group.number)
+        length.append(len(p.orbits))
+        position += [index[orbit.letter] for orbit in p.orbits]
+        element += [_ATOMIC_NUMBER[orbit.element] for orbit in p.orbits]
+    material = np.repeat(np.arange(len(number), dtype=np.int64), length)
+    # One key an orbit; equal keys are orbits of one element on one position.
+    key = (material << 16) | (np.array(position, np.int64) << 8) | np.array(element, np.int64)
+    slot, count = np.unique(key, return_counts=True)
+    if len(count) and int(count.max()) > 255:
+        at = int(np.argmax(count > 255))
+        raise ProtostructureError(
+            f"material {slot[at] >> 16} holds {count[at]} orbits of {SYMBOLS[slot[at] & 255]} on one position; "
+            "the tensor form counts to 255"
+        )
+    offset = np.searchsorted(slot, np.arange(len(number) + 1, dtype=np.int64) << 16)
+    return WyckoffColumns(
+        np.array(number, np.uint8),
+        offset.astype(np.int64),
+        (slot >> 8).astype(np.uint8),
+        slot.astype(np.uint8),
+        count.astype(np.uint8),
+    )

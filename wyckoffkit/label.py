@@ -1,0 +1,245 @@
+"""AFLOW protostructure labels: `AB6C_hR24_166_a_h_b:Cs-F-Sn`.
+
+label   = formula "_" pearson "_" number "_" field ("_" field)* ":" element ("-" element)*
+formula = "A"[n] "B"[n] …     consecutive letters; n ≥ 2 or absent; the n's have gcd 1
+pearson = family centring atoms
+field   = ([count] letter)+   count ≥ 2 or absent; letters in ASCII order, each once in a field
+
+Fields, formula letters and elements run in alphabetical order of the element symbols. What can be derived (formula,
+Pearson symbol) must agree with the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+from .elements import ATOMIC_NUMBER
+from .errors import LabelError, ProtostructureError
+from .protostructure import (
+    FORMULA_LETTERS,
+    Orbit,
+    Protostructure,
+    Prototype,
+    format_field,
+    occupation_facts,
+    orbits_of,
+)
+from .spacegroup import SpaceGroup
+
+T = TypeVar("T")
+
+_TERM = re.compile(r"([0-9]*)([A-Za-z])")
+_PEARSON = re.compile(r"([amothc])([PCIFR])([1-9][0-9]*)")
+_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
+# Counts come from text, so they are bounded: 99,999 orbits on one position are beyond any crystal.
+_MAX_DIGITS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """What stands before the colon, parsed and checked."""
+
+    space_group: SpaceGroup
+    fields: tuple[tuple[str, ...], ...]
+
+
+class _Fault(Exception):
+    """A rule that a part of a label breaks, and the column in that part."""
+
+    def __init__(self, message: str, column: int) -> None:
+        super().__init__(message)
+        self.message = message
+        self.column = column
+
+
+def parse_label(label: str) -> Protostructure:
+    """The protostructure of a label. Strict: raises LabelError, with the rule and the column, for anything else.
+
+    >>> parse_label("AB_cF8_225_a_b:Ca-O").composition
+    {'Ca': 4, 'O': 4}
+    """
+    if not isinstance(label, str):
+        raise LabelError(f"a label is text, got {type(label).__name__}")
+    head_text, colon, elements_text = label.partition(":")
+    try:
+        if not colon:
+            raise _Fault("a label has ':' between the positions and the elements, found none", len(label))
+        head = _parse_head(head_text)
+        try:
+            elements = _parse_elements(elements_text)
+        except _Fault as fault:
+            raise _Fault(fault.message, len(head_text) + 1 + fault.column) from None
+        if len(elements) != len(head.fields):
+            raise _Fault(
+                f"{len(head.fields)} fields of positions need as many elements, got {len(elements)}",
+                len(head_text) + 1,
+            )
+    except _Fault as fault:
+        raise LabelError(fault.message, label, fault.column) from None
+    orbits: list[Orbit] = []
+    for element, field in zip(elements, head.fields, strict=True):
+        by_letter = orbits_of(element)
+        orbits += [by_letter[letter] for letter in field]
+    return Protostructure.trusted(head.space_group, tuple(orbits))
+
+
+def parse_prototype(label: str) -> Prototype:
+    """The prototype of a label without elements, as `ABC6_hR24_166_a_b_h`; fields in any order, else strict."""
+    if not isinstance(label, str):
+        raise LabelError(f"a label is text, got {type(label).__name__}")
+    try:
+        if ":" in label:
+            raise _Fault("a prototype label has no elements, found ':'", label.index(":"))
+        head = _parse_head(label)
+    except _Fault as fault:
+        raise LabelError(fault.message, label, fault.column) from None
+    return Prototype(head.space_group, head.fields)
+
+
+def format_label(protostructure: Protostructure) -> str:
+    """The label of a protostructure, in the setting it is in; `format_label(p.canonical())` is the canonical one.
+
+    >>> format_label(parse_label("AB_cF8_225_a_b:Ca-O"))
+    'AB_cF8_225_a_b:Ca-O'
+    """
+    occupations = protostructure.occupations
+    try:
+        head = _format_head(protostructure.space_group.number, tuple(occupations.values()))
+    except ProtostructureError as error:
+        raise LabelError(str(error)) from None
+    return head + ":" + "-".join(occupations)
+
+
+@lru_cache(maxsize=1 << 16)
+def _format_head(number: int, fields: tuple[tuple[str, ...], ...]) -> str:
+    formula, pearson, _ = occupation_facts(number, fields)
+    return "_".join([formula, pearson, str(number), *map(format_field, fields)])
+
+
+@lru_cache(maxsize=1 << 16)
+def _parse_elements(text: str) -> tuple[str, ...]:
+    elements = tuple(text.split("-"))
+    column = 0
+    for i, element in enumerate(elements):
+        if element not in ATOMIC_NUMBER:
+            hint = " (deuterium and tritium are written H)" if element in ("D", "T") else ""
+            raise _Fault(f"{element[:20]!r} is not the symbol of an element{hint}", column)
+        if i and element <= elements[i - 1]:
+            rule = "is named twice" if element == elements[i - 1] else f"stands after {elements[i - 1]}"
+            raise _Fault(f"elements stand in alphabetical order, each once: {element} {rule}", column)
+        column += len(element) + 1
+    return elements
+
+
+@lru_cache(maxsize=1 << 16)
+def _parse_head(text: str) -> _Head:
+    """Checked once for each pattern of positions; elements play no part in it."""
+    parts = text.split("_")
+    if len(parts) < 4:
+        raise _Fault(
+            "a label has formula, Pearson symbol, space group and at least one field, joined by '_'; "
+            f"got {len(parts)} of these 4 parts",
+            len(text),
+        )
+    starts = [0]
+    for part in parts[:-1]:
+        starts.append(starts[-1] + len(part) + 1)
+    formula, pearson, number = parts[:3]
+    _at(starts[0], _check_formula, formula)
+    _at(starts[1], _check_pearson, pearson)
+    group = _at(starts[2], _parse_number, number)
+    fields = tuple(_at(start, _parse_field, part, group) for start, part in zip(starts[3:], parts[3:], strict=True))
+    _check_occupied_once(group, fields, parts[3:], starts[3:])
+    if len(fields) > len(FORMULA_LETTERS):
+        raise _Fault(f"a label names at most {len(FORMULA_LETTERS)} elements, got {len(fields)} fields", starts[3])
+    due_formula, due_pearson, _ = occupation_facts(group.number, fields)
+    if formula != due_formula:
+        raise _Fault(f"the positions of {group.symbol} make the formula {due_formula}, got {formula}", starts[0])
+    if pearson != due_pearson:
+        raise _Fault(f"the positions of {group.symbol} make the Pearson symbol {due_pearson}, got {pearson}", starts[1])
+    return _Head(group, fields)
+
+
+def _at(start: int, parse: Callable[..., T], *arguments: object) -> T:
+    """Run a part's parser; its fault's column then counts from the start of the label."""
+    try:
+        return parse(*arguments)
+    except _Fault as fault:
+        raise _Fault(fault.message, start + fault.column) from None
+
+
+def _check_formula(text: str) -> None:
+    place = 0
+    for letter in FORMULA_LETTERS:
+        if not text.startswith(letter, place):
+            break
+        place += 1
+        end = place
+        while end < len(text) and text[end] in "0123456789":
+            end += 1
+        amount = text[place:end]
+        if amount and (amount[0] == "0" or amount == "1"):
+            raise _Fault(f"an amount in the formula is 2 or more, or left out, got {amount}", place)
+        place = end
+    if not text or place < len(text):
+        raise _Fault("the formula names A, B, C … in this order, each with an amount of 2 or more, or none", place)
+
+
+def _check_pearson(text: str) -> None:
+    if not _PEARSON.fullmatch(text):
+        raise _Fault(
+            "a Pearson symbol is a crystal family (a m o t h c), a centring (P C I F R) and a number of atoms, "
+            f"got {text[:20]!r}",
+            0,
+        )
+
+
+def _parse_number(text: str) -> SpaceGroup:
+    if not _NUMBER.fullmatch(text) or int(text) > 230:
+        raise _Fault(f"a space group is a number from 1 to 230, got {text[:20]!r}", 0)
+    return SpaceGroup.from_number(int(text))
+
+
+def _parse_field(text: str, group: SpaceGroup) -> tuple[str, ...]:
+    letters: list[str] = []
+    place = 0
+    while place < len(text) or not text:
+        match = _TERM.match(text, place)
+        if not match:
+            raise _Fault("a field is letters of Wyckoff positions, each with a count of 2 or more, or none", place)
+        digits, letter = match.groups()
+        if digits and (digits[0] == "0" or digits == "1" or len(digits) > _MAX_DIGITS):
+            rule = f"at most {_MAX_DIGITS} digits" if len(digits) > _MAX_DIGITS else "2 or more, or left out"
+            raise _Fault(f"the count of a position is {rule}, got {digits[:20]}", place)
+        column = place + len(digits)
+        if letter not in group.letters:
+            raise _Fault(f"{group.symbol} ({group.number}) has the positions {group.letters}, got {letter}", column)
+        if letters and letter <= letters[-1]:
+            raise _Fault(
+                f"letters of a field stand in ASCII order, each once: {letter} stands after {letters[-1]}",
+                column,
+            )
+        letters += [letter] * int(digits or 1)
+        place = match.end()
+    return tuple(letters)
+
+
+def _check_occupied_once(
+    group: SpaceGroup, fields: tuple[tuple[str, ...], ...], texts: list[str], starts: list[int]
+) -> None:
+    """A position without free coordinates holds one orbit of one element."""
+    held: set[str] = set()
+    for field, text, start in zip(fields, texts, starts, strict=True):
+        for letter in field:
+            if group.position(letter).is_constrained:
+                if letter in held:
+                    raise _Fault(
+                        f"position {letter} of {group.symbol} ({group.number}) has no free coordinate, "
+                        "so it holds one orbit",
+                        start + text.index(letter),
+                    )
+                held.add(letter)
