@@ -174,10 +174,8 @@ class Batch:
         element = np.asarray(columns.element)[triple].astype(np.int64)
         count = np.asarray(columns.count)[triple].astype(np.int64)
         if len(element) and element.max() > n_elements:
-            row = int(index[material[element.argmax()]])
-            raise ValueError(
-                f"material {row} holds atomic number {element.max()}, the model ends at {n_elements}"
-            )
+            row, atomic_number = int(index[material[element.argmax()]]), element.max()
+            raise ValueError(f"material {row} holds element {atomic_number}, the model ends at {n_elements}")
 
         static = _numpy_tables()
         table_row = static["first_row"][space_group[material]] + np.asarray(columns.position)[triple]
