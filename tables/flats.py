@@ -1,9 +1,9 @@
 """Wyckoff positions derived from the operations of a space group, in exact arithmetic.
 
-A flat is a point, line, plane or the whole of space; an operation (W, w) fixes the flats {x : Wx + w + t = x},
-t a lattice vector. A Wyckoff position is an orbit, under the group, of flats in the intersection lattice of
-these fixed flats (International Tables A, section 1.4.4: points whose site-symmetry groups are conjugate).
-All coordinates here refer to a primitive basis, so that the translation lattice is Z^3.
+A flat is a point, line, plane or the whole of space; an operation (W, w) fixes the flats
+{x : Wx + w + t = x}, t a lattice vector. A Wyckoff position is an orbit, under the group, of flats in the
+intersection lattice of these fixed flats (International Tables A, section 1.4.4: points whose site-symmetry
+groups are conjugate). All coordinates here refer to a primitive basis: the translation lattice is Z^3.
 """
 
 from __future__ import annotations
@@ -96,9 +96,7 @@ def solutions(normals: Matrix, offsets: Sequence[Fraction]) -> Iterator[Flat]:
 def fixed_flats(operation: Operation) -> Iterator[Flat]:
     """The flats {x : Wx + w + t = x}, t any lattice vector, each once modulo Z^3."""
     rotation, translation = operation
-    moved = tuple(
-        tuple(w - e for w, e in zip(a, b, strict=True)) for a, b in zip(rotation, IDENTITY, strict=True)
-    )
+    moved = tuple(tuple(w - e for w, e in zip(a, b, strict=True)) for a, b in zip(rotation, IDENTITY, strict=True))
     return solutions(moved, tuple(-w for w in translation))
 
 

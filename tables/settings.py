@@ -88,9 +88,7 @@ def group(number: int) -> Group:
     back = inverse(basis)
     if determinant(basis) * len(centrings) != 1 or len(first) * len(centrings) != len(rotations):
         raise ValueError(f"group {number}: the operations do not form a group")
-    primitive = tuple(
-        (integral(product(product(back, r), basis)), modulo(apply(back, w))) for r, w in first.items()
-    )
+    primitive = tuple((integral(product(product(back, r), basis)), modulo(apply(back, w))) for r, w in first.items())
     return Group(number, centrings, tuple(first.items()), basis, primitive)
 
 
@@ -130,9 +128,7 @@ def stored_triplets() -> tuple[tuple[str, ...], ...]:
     path = Path(spec.submodule_search_locations[0]) / "database" / "wyckoff_list.csv"
     with open(path, encoding="utf-8", newline="") as file:
         rows = {int(row[0]): row[1] for row in csv.reader(file) if row[0].isdigit() and row[0] != "0"}
-    return tuple(
-        tuple(p[0].replace(" ", "") for p in reversed(ast.literal_eval(rows[n]))) for n in range(1, 231)
-    )
+    return tuple(tuple(p[0].replace(" ", "") for p in reversed(ast.literal_eval(rows[n]))) for n in range(1, 231))
 
 
 def flat_of(g: Group, triplet: str) -> Flat:

@@ -32,9 +32,7 @@ def lattice(number: int) -> np.ndarray:
     cos_a, cos_b, cos_c = np.cos(np.radians(angles))
     sin_c = np.sqrt(1 - cos_c**2)
     x, y = cos_b, (cos_a - cos_b * cos_c) / sin_c
-    return np.array(
-        [[a, 0, 0], [b * cos_c, b * sin_c, 0], [c * x, c * y, c * np.sqrt(1 - x**2 - y**2)]], dtype=float
-    )
+    return np.array([[a, 0, 0], [b * cos_c, b * sin_c, 0], [c * x, c * y, c * np.sqrt(1 - x**2 - y**2)]], dtype=float)
 
 
 def parameters(index: int) -> tuple[Fraction, ...]:
