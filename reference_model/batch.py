@@ -125,6 +125,8 @@ class Batch:
     """(B, L) bool, False in padding."""
     constrained_mask: Tensor
     """(B, L) bool, True where the position is constrained (False in padding)."""
+    lengths: Tensor
+    """(B,) int64 positions of each material, always on the CPU: work is planned without waiting for a GPU."""
 
     @classmethod
     def empty(cls, space_group: Tensor, n_elements: int = 100) -> Batch:
@@ -152,6 +154,7 @@ class Batch:
             position_row=position_row,
             position_mask=position_mask,
             constrained_mask=constrained_mask,
+            lengths=n_positions.cpu(),
         )
 
     @classmethod
@@ -242,8 +245,9 @@ class Batch:
         return replace(self, constrained=constrained, unconstrained=unconstrained)
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
-        moved = {f.name: getattr(self, f.name).to(device, non_blocking=non_blocking) for f in fields(self)}
-        return Batch(**moved)
+        names = [f.name for f in fields(self) if f.name != "lengths"]
+        moved = {name: getattr(self, name).to(device, non_blocking=non_blocking) for name in names}
+        return Batch(**moved, lengths=self.lengths)
 
     def pin_memory(self) -> Batch:
         """The same in page-locked memory, from where copies to a GPU overlap with its work."""
