@@ -31,9 +31,7 @@ class Schedule:
 
     def alpha_bar(self, t: Tensor) -> Tensor:
         """Probability that a variable is untouched after `t` steps, float64."""
-        return torch.where(
-            t == self.T, 0.0, torch.cos(self._angle(t)) / math.cos(self._angle(torch.zeros(())))
-        )
+        return torch.where(t == self.T, 0.0, torch.cos(self._angle(t)) / math.cos(self._angle(torch.zeros(()))))
 
     def u(self, t: Tensor) -> Tensor:
         """u_t = 1 - ᾱ_t, float64; cos A - cos B = 2 sin((A+B)/2) sin((B-A)/2) loses no digits at small t."""
@@ -113,9 +111,7 @@ class Prior:
         """Any vector of probabilities, for example the class frequencies of a dataset."""
         m = m.to(torch.float64)
         if m.ndim != 1 or not bool((m >= 0).all()) or not math.isclose(float(m.sum()), 1.0, abs_tol=1e-6):
-            raise ValueError(
-                f"a prior is a vector of probabilities that sum to 1, got {tuple(m.shape)}, sum {m.sum()}"
-            )
+            raise ValueError(f"a prior is a vector of probabilities that sum to 1, got {tuple(m.shape)}, sum {m.sum()}")
         m = m / m.sum()
         return cls(m, m.cumsum(0), bool(m[0] == 1))
 
@@ -158,9 +154,7 @@ def posterior(p: Tensor, x_t: Tensor, prior: Prior, step: Step) -> Tensor:
     Austin et al. eq. 3 and 4, marginalised by hand for the rank-one Q̄_t.
     """
     m = prior.m.to(p)  # (K,)
-    a, beta, b, c, u_s, u_t = (
-        v.to(p) for v in (step.a, step.beta, step.b, step.c, step.u_s, step.u_t)
-    )  # (...)
+    a, beta, b, c, u_s, u_t = (v.to(p) for v in (step.a, step.beta, step.b, step.c, step.u_s, step.u_t))  # (...)
     j = x_t.unsqueeze(-1)
     p_j, m_j = p.gather(-1, j).squeeze(-1), m[x_t]
     certain = m_j == 0
