@@ -7,7 +7,8 @@ positions in International Tables order, `A` after `z`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .elements import SYMBOLS
-from .errors import ProtostructureError
+from .errors import DatasetError, ProtostructureError
 from .protostructure import Orbit, Protostructure, orbits_of
 from .spacegroup import SpaceGroup
 
@@ -59,7 +60,10 @@ def encode(protostructure: Protostructure, *, n_elements: int = DEFAULT_N_ELEMEN
 
 
 def decode(arrays: WyckoffArrays) -> Protostructure:
-    """The protostructure of (s, z0, z∞). Raises ProtostructureError if all is empty or the arrays do not fit the group."""
+    """The protostructure of (s, z0, z∞).
+
+    Raises ProtostructureError where all is empty or the arrays do not fit the group.
+    """
     group = arrays.space_group
     constrained = _checked(arrays.constrained, "constrained", (len(group.constrained),), len(SYMBOLS) - 1)
     unconstrained = _checked(arrays.unconstrained, "unconstrained", (len(group.unconstrained), None), None)
@@ -153,6 +157,29 @@ class WyckoffColumns:
             self.count[triples],
         )
 
+    def check(self, source: str) -> None:
+        """Raise DatasetError, naming `source` and the first wrong material, where the columns fit no group's tables."""
+        n = len(self.space_group)
+        nnz = len(self.position)
+        if len(self.element) != nnz or len(self.count) != nnz or self.offset.shape != (n + 1,):
+            raise DatasetError(f"{source}: columns of different lengths")
+        if self.offset[0] != 0 or self.offset[-1] != nnz or np.any(np.diff(self.offset) < 0):
+            raise DatasetError(f"{source}: offsets must rise from 0 to {nnz}, the number of occupied slots")
+        material = np.repeat(np.arange(n), np.diff(self.offset))
+        numbers = np.array([0, *(len(SpaceGroup.from_number(i).positions) for i in range(1, 231))])
+        in_range = (self.space_group >= 1) & (self.space_group <= 230)
+        if not in_range.all():
+            at = int(np.argmin(in_range))
+            raise DatasetError(f"{source}: material {at} has space group {self.space_group[at]}, not 1 to 230")
+        fits = (self.position < numbers[self.space_group[material]]) & (self.count >= 1)
+        fits &= (self.element >= 1) & (self.element < len(SYMBOLS))
+        if not fits.all():
+            at = int(np.argmin(fits))
+            raise DatasetError(
+                f"{source}: material {material[at]} in group {self.space_group[material[at]]} has position "
+                f"{self.position[at]}, element {self.element[at]}, count {self.count[at]}"
+            )
+
     def dense(self, number: int, *, n_elements: int = DEFAULT_N_ELEMENTS) -> tuple[NDArray[np.int64], Bytes, Bytes]:
         """All materials of one group: (their indices (n,), z0 (n, C), z∞ (n, U, E)).
 
@@ -226,3 +253,31 @@ def to_columns(protostructures: Iterable[Protostructure]) -> WyckoffColumns:
         slot.astype(np.uint8),
         count.astype(np.uint8),
     )
+
+
+def concatenate(parts: Sequence[WyckoffColumns]) -> WyckoffColumns:
+    """All materials of several columns, in order."""
+    if not parts:
+        return to_columns([])
+    starts = np.cumsum([0, *(int(part.offset[-1]) for part in parts)])
+    offset = [part.offset[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
+    return WyckoffColumns(
+        np.concatenate([part.space_group for part in parts]),
+        np.concatenate([*offset, starts[-1:]]).astype(np.int64),
+        np.concatenate([part.position for part in parts]),
+        np.concatenate([part.element for part in parts]),
+        np.concatenate([part.count for part in parts]),
+    )
+
+
+def check_encodable(protostructure: Protostructure, n_elements: int) -> None:
+    """Raise ProtostructureError where `encode` with this E would."""
+    for orbit, count in Counter(protostructure.orbits).items():
+        if _ATOMIC_NUMBER[orbit.element] > n_elements:
+            raise ProtostructureError(
+                f"{orbit.element} is element {_ATOMIC_NUMBER[orbit.element]}, beyond the {n_elements} of this encoding"
+            )
+        if count > 255:
+            raise ProtostructureError(
+                f"{count} orbits of {orbit.element} on position {orbit.letter}; the tensor form counts to 255"
+            )

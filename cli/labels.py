@@ -1,0 +1,162 @@
+"""Commands about labels: between text and tensors, and a look at one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import Json, LabelFile, LabelWords, Profile, Rejections, label_lines, label_words
+
+if TYPE_CHECKING:
+    from wyckoffkit.protostructure import Protostructure
+
+CHUNK = 65_536
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's commands."""
+    for command in (encode, decode, show, canonicalize, validate):
+        app.command()(command)
+
+
+def encode(
+    file: LabelFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Write .h5 (a dataset), .npz (columns) or .jsonl; stdout gets JSON lines."),
+    ] = None,
+    n_elements: Annotated[int, typer.Option(min=1, max=118, help="E, the elements that z∞ has columns for.")] = 100,
+) -> None:
+    """Turn labels into tensors (s, z0, z∞).
+
+    Lines with an error are listed and the rest is encoded. Example: wyckoffkit encode label.txt -o x.h5
+    """
+    from wyckoffkit.tensorfile import write_tensors
+
+    rejections = Rejections()
+    write_tensors(_accepted(file, rejections, n_elements), output, n_elements=n_elements)
+    rejections.finish("encoded")
+
+
+def _accepted(file: Path, rejections: Rejections, n_elements: int) -> Iterator[tuple[str, Protostructure]]:
+    from wyckoffkit.encoding import check_encodable
+    from wyckoffkit.errors import ProtostructureError
+
+    name = "<stdin>" if str(file) == "-" else str(file)
+    for number, text in label_lines(file):
+        protostructure = rejections.parse(text, f"{name}:{number}")
+        if protostructure is None:
+            continue
+        try:
+            check_encodable(protostructure, n_elements)
+        except ProtostructureError as error:
+            rejections.accepted -= 1
+            rejections.reject(f"{name}:{number}", error)
+            continue
+        yield text, protostructure
+
+
+def decode(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `encode` or `build-dataset` wrote.")],
+) -> None:
+    """Turn tensors back into labels. Example: wyckoffkit decode x.h5"""
+    from wyckoffkit.errors import ProtostructureError
+    from wyckoffkit.label import format_label
+    from wyckoffkit.tensorfile import read_tensors
+
+    rejections = Rejections()
+    for where, make in read_tensors(file):
+        try:
+            typer.echo(format_label(make()))
+            rejections.accepted += 1
+        except ProtostructureError as error:
+            rejections.reject(where, error)
+    rejections.finish("decoded")
+
+
+def show(labels: LabelWords, as_json: Json = False) -> None:
+    """Show what a label says. Example: wyckoffkit show AB6C_hR24_166_a_h_b:Cs-F-Sn"""
+    import json
+
+    rejections = Rejections()
+    for where, text in label_words(labels):
+        protostructure = rejections.parse(text, where)
+        if protostructure is not None:
+            record = _facts(text, protostructure)
+            typer.echo(json.dumps(record, ensure_ascii=False) if as_json else _as_text(record))
+    rejections.finish("showed")
+
+
+def _facts(label: str, p: Protostructure) -> dict[str, object]:
+    from wyckoffkit.label import format_label
+
+    group = p.space_group
+    return {
+        "label": label,
+        "canonical": format_label(p.canonical()),
+        "prototype": str(p.prototype()),
+        "space_group": f"{group.symbol} ({group.number})",
+        "pearson_symbol": p.pearson_symbol,
+        "atoms": p.n_atoms,
+        "composition": p.composition,
+        "dof": p.dof,
+        "orbits": [
+            {
+                "element": orbit.element,
+                "position": f"{position.multiplicity}{position.letter}",
+                "site_symmetry": position.site_symmetry,
+                "dof": position.dof,
+                "coordinates": position.coordinates,
+            }
+            for orbit in p.orbits
+            for position in [group.position(orbit.letter)]
+        ],
+    }
+
+
+def _as_text(record: dict[str, object]) -> str:
+    composition = record["composition"]
+    orbits = record["orbits"]
+    assert isinstance(composition, dict)
+    assert isinstance(orbits, list)
+    rows = [
+        ("label", record["label"]),
+        ("canonical", record["canonical"]),
+        ("prototype", record["prototype"]),
+        ("space group", record["space_group"]),
+        ("cell", " ".join(f"{e}{n}" for e, n in composition.items()) + f", {record['atoms']} atoms"),
+        ("free coordinates", record["dof"]),
+    ]
+    lines = [f"{name:<17} {value}" for name, value in rows]
+    lines += [
+        f"{o['element']:>4} on {o['position']:<5} {o['site_symmetry']:<8} {o['dof']} free  {o['coordinates']}"
+        for o in orbits
+    ]
+    return "\n".join(lines)
+
+
+def canonicalize(labels: LabelWords, profile: Profile = "pymatgen") -> None:
+    """Write the canonical setting of each label. Example: wyckoffkit canonicalize - < labels.txt"""
+    from wyckoffkit.label import format_label
+
+    rejections = Rejections()
+    for where, text in label_words(labels):
+        protostructure = rejections.parse(text, where)
+        if protostructure is not None:
+            typer.echo(format_label(protostructure.canonical(profile)))
+    rejections.finish("canonicalized")
+
+
+def validate(file: LabelFile) -> None:
+    """Check a file of labels, and list each line with an error. Example: wyckoffkit validate labels.txt"""
+    rejections = Rejections()
+    lines = label_lines(file)
+    while chunk := list(islice(lines, CHUNK)):
+        for number, text in chunk:
+            rejections.parse(text, f"{file}:{number}")
+    rejections.finish("valid")
+    typer.echo(f"{rejections.accepted} valid labels")

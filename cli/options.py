@@ -1,0 +1,84 @@
+"""Arguments and options that several commands share, and how labels travel: one a line, `-` is stdin."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wyckoffkit.errors import LabelError
+
+if TYPE_CHECKING:
+    from wyckoffkit.protostructure import Protostructure
+
+LabelFile = Annotated[Path, typer.Argument(metavar="FILE", help="Labels, one a line; '-' is stdin.")]
+LabelWords = Annotated[
+    list[str], typer.Argument(metavar="LABEL…", help="Labels, or '-' to read them from stdin.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object a line, for programs.")]
+Profile = Annotated[
+    str, typer.Option("--profile", help="Which relabelings count as the same: pymatgen, aviary-1.1.1 or affine.")
+]
+
+
+def label_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text) of each line that is not blank."""
+    from wyckoffkit.textlines import open_lines
+
+    if str(path) == "-":
+        yield from _numbered(sys.stdin)
+    else:
+        with open_lines(path) as lines:
+            yield from _numbered(lines)
+
+
+def _numbered(lines: Iterator[str]) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(lines, start=1):
+        text = line.rstrip("\r\n")
+        if text.strip():
+            yield number, text
+
+
+def label_words(words: list[str]) -> Iterator[tuple[str, str]]:
+    """(where, label) of labels given as arguments or, for '-', on stdin."""
+    for word in words:
+        if word == "-":
+            for number, text in label_lines(Path("-")):
+                yield f"<stdin>:{number}", text
+        else:
+            yield "", word
+
+
+@dataclass(slots=True)
+class Rejections:
+    """Counts what was rejected, tells of each at once, and ends the command with exit code 1 if there was any."""
+
+    accepted: int = 0
+    rejected: int = 0
+
+    def parse(self, text: str, where: str) -> Protostructure | None:
+        """The protostructure, or None for a label with an error, which is reported."""
+        from wyckoffkit.label import parse_label
+
+        try:
+            protostructure = parse_label(text)
+        except LabelError as error:
+            self.reject(where, error)
+            return None
+        self.accepted += 1
+        return protostructure
+
+    def reject(self, where: str, error: Exception) -> None:
+        """Report one rejected row."""
+        self.rejected += 1
+        typer.echo(f"{where}: {error}" if where else str(error), err=True)
+
+    def finish(self, verb: str) -> None:
+        """Sum up on stderr where anything was rejected, and exit 1."""
+        if self.rejected:
+            typer.echo(f"{verb} {self.accepted}, rejected {self.rejected}", err=True)
+            raise typer.Exit(1)

@@ -1,0 +1,9 @@
+"""Commands about structures."""
+
+from __future__ import annotations
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's commands."""

@@ -1,0 +1,148 @@
+"""The label commands as a newcomer runs them: in a process of its own, through files and pipes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.test_label import PAPER_LABELS
+
+
+def wyckoffkit(*arguments, text=None):
+    """Run the command; (exit code, stdout, stderr)."""
+    command = [sys.executable, "-m", "wyckoffkit.cli.main", *map(str, arguments)]
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def label_file(tmp_path):
+    path = tmp_path / "label.txt"
+    path.write_text("\n".join(PAPER_LABELS) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "npz", "h5"])
+def test_decode_gives_back_what_encode_took(label_file, tmp_path, suffix):
+    tensors = tmp_path / f"x.{suffix}"
+    assert wyckoffkit("encode", label_file, "-o", tensors) == (0, "", "")
+    assert wyckoffkit("decode", tensors) == (0, label_file.read_text(), "")
+    assert {path.name for path in tmp_path.iterdir()} == {"label.txt", tensors.name}
+
+
+def test_encode_writes_json_lines_to_stdout(label_file):
+    code, out, _ = wyckoffkit("encode", label_file)
+    first = json.loads(out.splitlines()[0])
+    assert code == 0
+    assert first == {
+        "label": "AB6C_hR24_166_a_h_b:Cs-F-Sn",
+        "space_group": 166,
+        "constrained": [55, 50, 0, 0],
+        "unconstrained": [[3, 9, 1]],
+        "n_elements": 100,
+    }
+
+
+def test_one_bad_label_in_the_middle_is_named_and_the_good_ones_are_kept(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text("\n".join([*PAPER_LABELS[:3], "AB_cF8_225_a_a:Ca-O", "A_cF4_225_a:Og", *PAPER_LABELS[3:5]]))
+    code, out, err = wyckoffkit("encode", path)
+    assert code == 1
+    assert [json.loads(line)["label"] for line in out.splitlines()] == PAPER_LABELS[:5]
+    assert f"{path}:4: position a of Fm-3m (225) has no free coordinate" in err
+    assert f"{path}:5: Og is element 118" in err
+    assert "encoded 5, rejected 2" in err
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (None, "no such file"),
+        (b"", "empty"),
+        (b"PK\x03\x04 and then nothing", "npz"),
+        (b"AB_cF8_225_a_b:Ca-O\n", "neither HDF5, npz nor JSON lines"),
+        (b'["a", "list"]\n', "neither HDF5, npz nor JSON lines"),
+        (b"\x89HDF\r\n\x1a\n and then nothing", "HDF5"),
+    ],
+)
+def test_decode_of_what_holds_no_tensors_is_one_sentence(tmp_path, content, sentence):
+    path = tmp_path / "x.h5"
+    if content is not None:
+        path.write_bytes(content)
+    code, out, err = wyckoffkit("decode", path)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"wyckoffkit: {path}: ")
+    assert sentence in err
+
+
+EMPTY_225 = '{"space_group": 225, "constrained": [0, 0, 0, 0], "unconstrained": %s, "n_elements": %s}'
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "{}",
+        "[]",
+        "7",
+        "{",
+        '{"space_group": 999}',
+        '{"space_group": 225, "constrained": [1], "unconstrained": []}',
+        EMPTY_225 % ("[[0, 1, 1e9]]", "100"),
+        EMPTY_225 % ("[]", "100000000000"),
+        EMPTY_225 % ("[]", "100"),
+    ],
+)
+def test_a_wrong_record_among_good_ones_is_named_by_line(label_file, tmp_path, record):
+    _, good, _ = wyckoffkit("encode", label_file)
+    path = tmp_path / "x.jsonl"
+    lines = good.splitlines()
+    path.write_text("\n".join([*lines[:2], record, *lines[2:]]))
+    code, out, err = wyckoffkit("decode", path)
+    assert code == 1
+    assert out.split() == PAPER_LABELS
+    assert f"{path}:3: " in err
+
+
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
+def test_labels_are_read_from_compressed_files(label_file, tmp_path, suffix):
+    import bz2
+    import gzip
+    import lzma
+
+    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[suffix]
+    packed = tmp_path / "labels.anything"
+    packed.write_bytes(compress(label_file.read_bytes()))
+    assert wyckoffkit("validate", packed) == (0, "17 valid labels\n", "")
+    packed.write_bytes(compress(label_file.read_bytes())[:-9])
+    code, _, err = wyckoffkit("validate", packed)
+    assert code == 1
+    assert "damaged or cut off" in err
+
+
+def test_stdin_and_pipes_carry_labels(label_file):
+    code, out, _ = wyckoffkit("canonicalize", "-", text=label_file.read_text())
+    assert code == 0
+    assert len(out.split()) == 17
+
+
+def test_show_tells_what_sits_where():
+    code, out, _ = wyckoffkit("show", "AB6C_hR24_166_a_h_b:Cs-F-Sn")
+    assert code == 0
+    assert "R-3m (166)" in out
+    assert "ABC6_hR24_166_a_b_h" in out
+    assert "F on 18h" in out
+
+
+@pytest.mark.parametrize("number, positions", [(225, 12), (47, 27), (1, 1)])
+def test_spacegroup_lists_every_position(number, positions):
+    assert len(json.loads(wyckoffkit("spacegroup", number, "--json")[1])["positions"]) == positions
+    assert len(wyckoffkit("spacegroup", number)[1].splitlines()) == positions + 2
+
+
+@pytest.mark.parametrize("arguments", [("spacegroup", "231"), ("spacegroup",), ("encode",), ("nonsense",)])
+def test_wrong_usage_is_exit_code_2(arguments):
+    assert wyckoffkit(*arguments)[0] == 2

@@ -1,0 +1,74 @@
+"""Lines of text files, plain or compressed (gzip, bzip2, xz, zstd), told apart by their first bytes."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import importlib
+import io
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+from .errors import DatasetError
+
+MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+
+# What the decompressors raise on damaged or cut-off input.
+DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
+
+
+def compression(path: Path) -> str | None:
+    """gzip, bzip2, xz, zstd, or None; by content, never by name."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    return next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """The decompressed bytes of a file, as a stream."""
+    match compression(path):
+        case "gzip":
+            return cast(IO[bytes], gzip.open(path, "rb"))
+        case "bzip2":
+            return bz2.open(path, "rb")
+        case "xz":
+            return lzma.open(path, "rb")
+        case "zstd":
+            return _open_zstd(path)
+        case _:
+            return open(path, "rb")
+
+
+def _open_zstd(path: Path) -> IO[bytes]:
+    try:
+        zstandard = importlib.import_module("zstandard")
+    except ImportError:
+        raise DatasetError(f"{path}: zstd files need the package zstandard: pip install zstandard") from None
+    return cast(IO[bytes], zstandard.open(path, "rb"))
+
+
+@contextmanager
+def open_lines(path: Path) -> Iterator[Iterator[str]]:
+    """The lines of a UTF-8 text file. DatasetError, with the line, for damaged compression or other encodings."""
+    with open_bytes(path) as raw:
+        yield _lines(path, raw)
+
+
+def _lines(path: Path, raw: IO[bytes]) -> Iterator[str]:
+    number = 1
+    try:
+        for line in io.TextIOWrapper(raw, encoding="utf-8"):
+            yield line
+            number += 1
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not UTF-8 text after line {number - 1}: {error.reason}") from None
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DatasetError(
+            f"{path}: damaged or cut off after line {number - 1}; what came before was read ({error})"
+        ) from None
