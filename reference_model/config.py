@@ -1,4 +1,4 @@
-"""What a model is made of, as one frozen value that travels with its weights."""
+"""What a model is made of and how it is trained, as frozen values that travel with the weights."""
 
 from __future__ import annotations
 
@@ -102,3 +102,78 @@ _NAMED: dict[str, dict[str, Any]] = {
     },
     "compact": {"architecture": "compact", "objective": "jump", "hidden_size": 128, "n_layers": 4},
 }
+
+
+WEIGHTINGS = ("variable", "material")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of one run. Its length is `steps`, `epochs` or `minutes`, whichever of those given ends first.
+
+    With steps or epochs a run is a function of its data, settings and seed (bit for bit on one CPU); with minutes the
+    learning rate follows the clock.
+    """
+
+    steps: int | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+    batch_size: int = 256
+    """Materials in one pass through the network on one process."""
+    accumulate: int = 1
+    """Passes a process makes for one optimiser step."""
+    lr: float = 1e-3
+    """Peak learning rate."""
+    final_lr: float = 0.01
+    """Where the cosine ends, as a fraction of the peak."""
+    warmup: float = 0.02
+    """Fraction of the run over which the learning rate rises from 0."""
+    weight_decay: float = 0.01
+    """On matrices alone, not on biases, gains or embeddings of one dimension."""
+    beta1: float = 0.9
+    beta2: float = 0.99
+    clip: float = 1.0
+    """Largest norm of the gradient; 0 for no limit."""
+    ema: float = 0.999
+    """Decay of the running average of the weights a step; 0 for none."""
+    weighting: str = "material"
+    """"variable": each variable weighs the same (the published loss); "material": each material does."""
+    augmentation: str = "profile"
+    """Random equivalent setting each epoch: "none", "profile" (that of the data) or a profile's name."""
+    bf16: bool | None = None
+    """bfloat16 autocast; None: where the device has it in hardware."""
+    compile: bool = False
+    validations: int = 20
+    """How often in the run the validation split is looked at."""
+    validation_materials: int = 2000
+    patience: int = 0
+    """Stop after so many validations in a row without a better one; 0: never."""
+    log_steps: int = 20
+    checkpoint_minutes: float = 5.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "epochs", "minutes"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise CheckpointError(f"{name} must be above 0, got {value}")
+        for name in ("batch_size", "accumulate", "log_steps", "validation_materials"):
+            if getattr(self, name) < 1:
+                raise CheckpointError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("ema", "beta1", "beta2", "warmup", "final_lr"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise CheckpointError(f"{name} is a fraction from 0 to 1, got {getattr(self, name)}")
+        if self.weighting not in WEIGHTINGS:
+            raise CheckpointError(f"weighting is one of {', '.join(WEIGHTINGS)}, got {self.weighting!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TrainConfig:
+        """Strict: raises CheckpointError for an unknown key."""
+        known = {f.name for f in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise CheckpointError(f"unknown training setting {key!r}, known are {', '.join(sorted(known))}")
+        return cls(**values)
