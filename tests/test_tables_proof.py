@@ -143,16 +143,17 @@ def projected_flat(group, projection):
 
 
 @pytest.mark.slow
-def test_every_row_agrees_with_cctbx(sgtbx):
+def test_every_row_agrees_with_cctbx_but_for_two_letters_of_Pn3m_that_it_swaps(sgtbx):
+    elsewhere = set()
     for number in range(1, 231):
         group = settings.group(number)
         table = sgtbx.space_group_info(number=number).group().info().wyckoff_table()
-        theirs = [table.position(i) for i in range(table.size())]
         rows = SpaceGroup.from_number(number).positions
-        assert len(theirs) == len(rows)
-        matched = generate.positions(number)
-        for their in theirs:
+        assert table.size() == len(rows)
+        for their in map(table.position, range(table.size())):
             index = "abcdefghijklmnopqrstuvwxyz@".index(their.letter())
-            row, stratum = rows[index], matched[index][1]
-            assert their.multiplicity() == row.multiplicity
-            assert projected_flat(group, their.special_op()) in stratum.flats, (number, row.letter)
+            assert their.multiplicity() == rows[index].multiplicity
+            if projected_flat(group, their.special_op()) not in generate.positions(number)[index][1].flats:
+                elsewhere.add((number, their.letter()))
+    # spglib, moyo and pyxtal (Bilbao Crystallographic Server) call 1/2,y,y+1/2 of 224 origin choice 2 `i`.
+    assert elsewhere == {(224, "i"), (224, "j")}
