@@ -1,0 +1,22 @@
+"""The HDF5 dataset: protostructures in columns, with ids, labels, splits, properties and provenance."""
+
+from .form import FORMAT_VERSION, NO_REJECTED, SPLITS, Dataset, Rejected, positions_digest, unit_of
+from .split import parse_split, random_split
+from .statistics import Statistics, statistics
+from .store import read_dataset, write_dataset
+
+__all__ = [
+    "FORMAT_VERSION",
+    "NO_REJECTED",
+    "SPLITS",
+    "Dataset",
+    "Rejected",
+    "Statistics",
+    "parse_split",
+    "positions_digest",
+    "random_split",
+    "read_dataset",
+    "statistics",
+    "unit_of",
+    "write_dataset",
+]
