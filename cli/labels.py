@@ -19,7 +19,7 @@ CHUNK = 65_536
 
 def register(app: typer.Typer) -> None:
     """Add this family's commands."""
-    for command in (encode, decode, show, canonicalize, validate):
+    for command in (encode, decode, show, canonicalize, validate, repair):
         app.command()(command)
 
 
@@ -160,3 +160,31 @@ def validate(file: LabelFile) -> None:
             rejections.parse(text, f"{file}:{number}")
     rejections.finish("valid")
     typer.echo(f"{rejections.accepted} valid labels")
+
+
+def repair(labels: LabelWords) -> None:
+    """Write the valid label behind a mangled one. Example: wyckoffkit repair A6B3C.mC20_12_i.j.a.i.d:F-Rb-V
+
+    What is merely not strict (explicit counts of 1, unsorted elements, oS for oC …) is normalised and the changes are
+    listed; what lost its separators is inferred from stoichiometry and Pearson symbol.
+    """
+    from wyckoffkit.errors import LabelError
+    from wyckoffkit.label import format_label
+    from wyckoffkit.repair import parse_lenient, repair_label
+
+    rejections = Rejections()
+    for where, text in label_words(labels):
+        try:
+            try:
+                lenient = parse_lenient(text)
+                protostructure, changes = lenient.protostructure, lenient.changes
+            except LabelError:
+                protostructure, changes = repair_label(text), ("inferred from stoichiometry and Pearson symbol",)
+        except LabelError as error:
+            rejections.reject(where, error)
+            continue
+        rejections.accepted += 1
+        typer.echo(format_label(protostructure))
+        for change in changes:
+            typer.echo(f"{where or text}: {change}", err=True)
+    rejections.finish("repaired")

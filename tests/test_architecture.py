@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module imports only from those before it (DESIGN.md, layout).
 ORDER = {
     "wyckoffkit": (
-        "errors tables elements spacegroup protostructure canonical label collapse symmetry encoding textlines "
+        "errors tables elements spacegroup protostructure canonical label repair collapse symmetry encoding textlines "
         "dataset tensorfile sources build realize relax hull metrics"
     ).split(),
     "reference_model": (

@@ -35,7 +35,7 @@ class WyckoffPosition:
         return self.dof == 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class SpaceGroup:
     """One of the 230 space-group types; two are equal if their numbers are."""
 
@@ -97,6 +97,9 @@ class SpaceGroup:
 
     def __iter__(self) -> Iterator[WyckoffPosition]:
         return iter(self.positions)
+
+    def __repr__(self) -> str:
+        return f"SpaceGroup({self.number}, {self.symbol!r})"
 
     def __eq__(self, other: object) -> bool:
         return self.number == other.number if isinstance(other, SpaceGroup) else NotImplemented

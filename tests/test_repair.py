@@ -1,0 +1,108 @@
+"""CODEC.md section 2: lenient reading says what it changed, repair finds the one valid label or lists all."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import protostructures
+from tests.test_label import PAPER_LABELS
+from wyckoffkit import LabelError, format_label, parse_label
+from wyckoffkit.repair import parse_lenient, repair_candidates, repair_label
+
+MANGLINGS = {
+    "separators lost": lambda label: re.sub("_", "", label),
+    "separators as dots": lambda label: label.replace("_", "."),
+    "separators as blanks": lambda label: label.replace("_", " "),
+    "dots between letters": lambda label: (
+        re.sub(r"(?<=[a-z])(?=[a-z])", ".", label.split(":")[0]) + ":" + label.split(":")[1]
+    ),
+    "everything run together": lambda label: re.sub("[_:-]", "", label),
+    "long dashes": lambda label: label.replace("_", "").replace("-", "–"),
+    "one read as l": lambda label: label.replace("_", " ").replace("1", "l", 1),
+}
+
+
+@pytest.mark.parametrize("mangle", MANGLINGS.values(), ids=MANGLINGS)
+@pytest.mark.parametrize("label", PAPER_LABELS)
+def test_the_labels_of_the_paper_come_back_uniquely(label, mangle):
+    assert [format_label(p) for p in repair_candidates(mangle(label))] == [label]
+
+
+def test_the_label_that_the_printed_table_mangles_is_repaired():
+    # Cited in CODEC.md section 2.
+    assert format_label(repair_label("A6B3C.mC20_12_i.j.a.i.d:F-Rb-V")) == "A6B3C_mC20_12_ij_ai_d:F-Rb-V"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "hello", "AB2 cF8 225 a b Ca O", "A_aP1_1_a CO", "AB_cF8_225_a_a:Ca-O", "A" * 999]
+)
+def test_what_has_no_valid_reading_is_a_label_error(text):
+    with pytest.raises(LabelError, match="no valid label"):
+        repair_label(text)
+
+
+def test_the_elements_are_found_without_a_colon():
+    assert [format_label(p) for p in repair_candidates("AB aP2 1 aa NiSn")] == ["AB_aP2_1_a_a:Ni-Sn"]
+
+
+@given(protostructures())
+def test_a_valid_label_without_separators_is_among_its_repairs(protostructure):
+    label = format_label(protostructure)
+    assert protostructure in repair_candidates(label.replace("_", " "))
+
+
+@given(st.text() | st.text(alphabet="ABCab_ .:-0123456789cFhRPlICoNi", max_size=60))
+def test_repair_of_any_text_is_valid_labels_or_none(text):
+    for candidate in repair_candidates(text):
+        assert parse_label(format_label(candidate)) == candidate
+
+
+@given(st.text() | st.text(alphabet="ABab_-:0123456789cFhRPSCaO "))
+def test_lenient_reading_of_any_text_is_a_label_or_a_label_error(text):
+    try:
+        lenient = parse_lenient(text)
+    except LabelError:
+        return
+    assert parse_label(format_label(lenient.protostructure)) == lenient.protostructure
+
+
+@given(protostructures())
+def test_lenient_reading_changes_nothing_in_a_strict_label(protostructure):
+    lenient = parse_lenient(format_label(protostructure))
+    assert lenient.protostructure == protostructure
+    assert lenient.changes == ()
+
+
+@pytest.mark.parametrize(
+    "text, label, change",
+    [
+        ("AB_cF8_225_1a_1b:Ca-O", "AB_cF8_225_a_b:Ca-O", "count of 1"),
+        ("AB_cF8_225_a_b:O-Ca", "AB_cF8_225_b_a:Ca-O", "alphabetical"),
+        ("A3BC_mC20_12_ji_d_a:O-Ca-V", None, "not A3BC"),
+        ("A6B3C_mC20_12_ji_ai_d:F-Rb-V", "A6B3C_mC20_12_ij_ai_d:F-Rb-V", "ASCII order"),
+        ("AB6C_hR8_166_a_h_b:Cs-F-Sn", "AB6C_hR24_166_a_h_b:Cs-F-Sn", "hexagonal"),
+        ("AB4C_oS24_63_c_fg_c:Ca-O-S", "AB4C_oC24_63_c_fg_c:Ca-O-S", "written C"),
+        ("A2B2_cF8_225_a_b:Ca-O", "AB_cF8_225_a_b:Ca-O", "reduced"),
+        (" AB_cF8_225_a_b:Ca-O\n", "AB_cF8_225_a_b:Ca-O", "white space"),
+        ("AB_cF8_0225_a_b:Ca-O", "AB_cF8_225_a_b:Ca-O", "the number"),
+        ("AB_cF08_225_a_b:Ca-O", "AB_cF8_225_a_b:Ca-O", "leading zeros"),
+        ("AB_cF16_225_a_b:Ca-O", None, "Pearson symbol cF8"),
+        ("AB_cI8_225_a_b:Ca-O", None, "Pearson symbol cF8"),
+        ("AB_cF8_225_2a_b:Ca-O", None, "no free coordinate"),
+        ("AB_cF8_225_a_b:Ca-Ca", None, "named twice"),
+        ("AB_cF8_225_a_0b:Ca-O", None, "count of 0"),
+        ("AB_cF8_999_a_b:Ca-O", None, "1 to 230"),
+    ],
+)
+def test_what_is_plain_is_normalised_and_said_and_the_rest_refused(text, label, change):
+    if label is None:
+        with pytest.raises(LabelError, match=change):
+            parse_lenient(text)
+        return
+    lenient = parse_lenient(text)
+    assert format_label(lenient.protostructure) == label
+    assert any(change in sentence for sentence in lenient.changes)
