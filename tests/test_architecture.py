@@ -14,8 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module imports only from those before it (DESIGN.md, layout).
 ORDER = {
     "wyckoffkit": (
-        "errors tables elements spacegroup protostructure canonical label repair collapse symmetry encoding textlines "
-        "dataset tensorfile sources build realize relax hull metrics"
+        "errors tables elements spacegroup protostructure canonical label repair wren collapse symmetry encoding "
+        "textlines dataset tensorfile sources build realize relax hull metrics"
     ).split(),
     "reference_model": (
         "config batch transitions diffusion network sampler conditioning likelihood checkpoint reference train sample "
