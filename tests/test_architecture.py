@@ -18,8 +18,8 @@ ORDER = {
         "textlines dataset tensorfile sources build realize relax hull metrics"
     ).split(),
     "reference_model": (
-        "config batch transitions diffusion network sampler conditioning likelihood checkpoint reference train sample "
-        "score fwd evaluate report"
+        "config batch transitions diffusion network sampler conditioning likelihood tensorfile checkpoint reference train "
+        "sample score extractor fwd report evaluate"
     ).split(),
 }
 # Methods of a core type that call a later module, deferred into the method.
