@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from .elements import SYMBOLS
 from .errors import DatasetError, ProtostructureError
-from .protostructure import Orbit, Protostructure, orbits_of
+from .protostructure import ORBITS, Orbit, Protostructure
 from .spacegroup import SpaceGroup
 
 DEFAULT_N_ELEMENTS = 100
@@ -138,7 +138,7 @@ class WyckoffColumns:
         for position, z, count in zip(
             self.position[span].tolist(), self.element[span].tolist(), self.count[span].tolist(), strict=True
         ):
-            orbits += [orbits_of(SYMBOLS[z])[letters[position]]] * count
+            orbits += [ORBITS[SYMBOLS[z]][letters[position]]] * count
         if not orbits:
             raise ProtostructureError(f"material {i} is empty: it has no occupied position")
         return Protostructure.trusted(SpaceGroup.from_number(number), tuple(sorted(orbits)))

@@ -15,18 +15,18 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import lt
 from typing import TypeVar
 
 from .elements import ATOMIC_NUMBER
 from .errors import LabelError, ProtostructureError
 from .protostructure import (
     FORMULA_LETTERS,
-    Orbit,
+    ORBITS,
     Protostructure,
     Prototype,
     format_field,
     occupation_facts,
-    orbits_of,
 )
 from .spacegroup import SpaceGroup
 
@@ -62,29 +62,35 @@ def parse_label(label: str) -> Protostructure:
     >>> parse_label("AB_cF8_225_a_b:Ca-O").composition
     {'Ca': 4, 'O': 4}
     """
+    try:
+        head_text, elements_text = label.split(":")
+        head = _parse_head(head_text)
+        elements = elements_text.split("-")
+        by_letter = [ORBITS[element] for element in elements]
+        if len(elements) == len(head.fields) and all(map(lt, elements, elements[1:])):
+            orbits = tuple([of[letter] for of, field in zip(by_letter, head.fields, strict=True) for letter in field])
+            return Protostructure.trusted(head.space_group, orbits)
+    except (_Fault, KeyError, ValueError, AttributeError, TypeError):
+        pass
+    raise _fault_of(label)
+
+
+def _fault_of(label: object) -> LabelError:
+    """The first rule that a refused label breaks."""
     if not isinstance(label, str):
-        raise LabelError(f"a label is text, got {type(label).__name__}")
+        return LabelError(f"a label is text, got {type(label).__name__}")
     head_text, colon, elements_text = label.partition(":")
     try:
         if not colon:
             raise _Fault("a label has ':' between the positions and the elements, found none", len(label))
-        head = _parse_head(head_text)
-        try:
-            elements = _parse_elements(elements_text)
-        except _Fault as fault:
-            raise _Fault(fault.message, len(head_text) + 1 + fault.column) from None
-        if len(elements) != len(head.fields):
-            raise _Fault(
-                f"{len(head.fields)} fields of positions need as many elements, got {len(elements)}",
-                len(head_text) + 1,
-            )
+        fields = _parse_head(head_text).fields
+        n_elements = _at(len(head_text) + 1, _check_elements, elements_text)
+        if n_elements != len(fields):
+            rule = f"{len(fields)} fields of positions need as many elements, got {n_elements}"
+            raise _Fault(rule, len(head_text) + 1)
     except _Fault as fault:
-        raise LabelError(fault.message, label, fault.column) from None
-    orbits: list[Orbit] = []
-    for element, field in zip(elements, head.fields, strict=True):
-        by_letter = orbits_of(element)
-        orbits += [by_letter[letter] for letter in field]
-    return Protostructure.trusted(head.space_group, tuple(orbits))
+        return LabelError(fault.message, label, fault.column)
+    raise AssertionError(f"{label!r} was refused but breaks no rule")
 
 
 def parse_prototype(label: str) -> Prototype:
@@ -120,9 +126,8 @@ def _format_head(number: int, fields: tuple[tuple[str, ...], ...]) -> str:
     return "_".join([formula, pearson, str(number), *map(format_field, fields)])
 
 
-@lru_cache(maxsize=1 << 16)
-def _parse_elements(text: str) -> tuple[str, ...]:
-    elements = tuple(text.split("-"))
+def _check_elements(text: str) -> int:
+    elements = text.split("-")
     column = 0
     for i, element in enumerate(elements):
         if element not in ATOMIC_NUMBER:
@@ -132,7 +137,7 @@ def _parse_elements(text: str) -> tuple[str, ...]:
             rule = "is named twice" if element == elements[i - 1] else f"stands after {elements[i - 1]}"
             raise _Fault(f"elements stand in alphabetical order, each once: {element} {rule}", column)
         column += len(element) + 1
-    return elements
+    return len(elements)
 
 
 @lru_cache(maxsize=1 << 16)

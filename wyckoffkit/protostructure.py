@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from math import gcd
 from operator import attrgetter
@@ -31,10 +31,18 @@ class Orbit:
     """Wyckoff letter."""
 
 
-@cache
-def orbits_of(element: str) -> dict[str, Orbit]:
-    """The orbits of one element by letter, shared by all protostructures (labels repeat them by the million)."""
-    return {letter: Orbit(element, letter) for letter in ascii_lowercase + "A"}
+class _Orbits(dict[str, dict[str, Orbit]]):
+    """Orbits by element and letter, made when first asked for; KeyError for what is no element."""
+
+    def __missing__(self, element: str) -> dict[str, Orbit]:
+        if element not in ATOMIC_NUMBER:
+            raise KeyError(element)
+        made = self[element] = {letter: Orbit(element, letter) for letter in ascii_lowercase + "A"}
+        return made
+
+
+# Shared by all protostructures: labels repeat their orbits by the million.
+ORBITS = _Orbits()
 
 
 def format_field(letters: Sequence[str]) -> str:

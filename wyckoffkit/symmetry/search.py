@@ -16,7 +16,7 @@ import numpy as np
 
 from ..elements import SYMBOLS
 from ..errors import ProtostructureError, SymmetryError
-from ..protostructure import DEFAULT_PROFILE, Orbit, Protostructure, orbits_of
+from ..protostructure import DEFAULT_PROFILE, ORBITS, Orbit, Protostructure
 from ..spacegroup import SpaceGroup
 from .crystal import Crystal, crystal_of
 
@@ -150,7 +150,7 @@ def _count_orbits(crystal: Crystal, number: int, letters: list[str], first: list
     try:
         for site in set(first):
             z, letter = numbers[site], letters[site]
-            orbits.append(orbits_of(SYMBOLS[z])[letter])
+            orbits.append(ORBITS[SYMBOLS[z]][letter])
             placed[z] = placed.get(z, 0) + group.position(letter).multiplicity
         protostructure = Protostructure(group, tuple(orbits))
     except (KeyError, ProtostructureError) as error:
