@@ -1,0 +1,135 @@
+"""Labels and tensors against pymatgen, aviary and the paper's code: one thread, CPU seconds, the same labels.
+
+usage: bench_codec.py [LABELS]     default: ../shared/data/wbm/wbm_labels.csv.gz beside the checkout, else made-up labels
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+WBM = ROOT.parent / "shared" / "data" / "wbm" / "wbm_labels.csv.gz"
+
+
+def seconds(work, repeat=3):
+    """The least CPU seconds of some runs."""
+    best = float("inf")
+    for _ in range(repeat):
+        start = time.process_time()
+        work()
+        best = min(best, time.process_time() - start)
+    return best
+
+
+def rate(name, n, work, peer=None, repeat=3):
+    """Print and return labels a CPU second, and the ratio to a peer's rate."""
+    found = n / seconds(work, repeat)
+    ratio = f"   {found / peer:8.1f} times the peer" if peer else ""
+    print(f"{name:<58} {found:>12,.0f} a CPU second{ratio}")
+    return found
+
+
+def wbm_labels(path):
+    with gzip.open(path, "rt") as file:
+        labels = [row["label"] for row in csv.DictReader(file)]
+    random.Random(0).shuffle(labels)
+    return labels
+
+
+def random_labels(n):
+    """Labels of random positions: hardly any pattern comes twice, the worst case for a cache."""
+    from wyckoffkit import Orbit, Protostructure, SpaceGroup, format_label
+    from wyckoffkit.elements import SYMBOLS
+
+    draw = random.Random(1)
+    labels = []
+    while len(labels) < n:
+        group = SpaceGroup.from_number(draw.randint(1, 230))
+        orbits = {}
+        for _ in range(draw.randint(2, 6)):
+            position = draw.choice(group.positions)
+            orbits[position.letter] = Orbit(SYMBOLS[draw.randint(1, 94)], position.letter)
+        labels.append(format_label(Protostructure(group, tuple(orbits.values()))))
+    return labels
+
+
+def bench_parse(labels, distinct):
+    from wyckoffkit import format_label, parse_label
+
+    peer = None
+    try:
+        from aviary.wren.data import parse_protostructure_label
+    except ImportError as error:
+        print(f"aviary: not measured ({error})")
+    else:
+        some = labels[:20_000]
+        peer = rate("parse, aviary, no validation", len(some), lambda: [parse_protostructure_label(x) for x in some], None, 1)
+    rate("parse with full validation", len(labels), lambda: [parse_label(x) for x in labels], peer)
+    rate("parse with full validation, every pattern new", len(distinct), lambda: [parse_label(x) for x in distinct], peer, 1)
+    parsed = [parse_label(x) for x in labels]
+    rate("format", len(labels), lambda: [format_label(p) for p in parsed])
+    return parsed
+
+
+def bench_tensors(labels, parsed):
+    from wyckoffkit import format_label, parse_label
+    from wyckoffkit.encoding import to_columns
+
+    rate("label → columns", len(labels), lambda: to_columns(map(parse_label, labels)))
+    columns = to_columns(parsed)
+    rate("columns → dense tensors, all groups", len(labels), lambda: [columns.dense(n) for n in range(1, 231)])
+    rate("columns → label", len(labels), lambda: [format_label(p) for p in columns])
+    ours = rate("columns → canonical label", len(labels), lambda: [format_label(p.canonical()) for p in columns])
+    floor = sum(column.nbytes for column in (columns.position, columns.element, columns.count, columns.offset))
+    print(f"{'columns, bytes a material':<58} {floor / len(columns) + 1:>12.1f}")
+    return ours
+
+
+def bench_canonical(labels, parsed):
+    rate("canonical form, pymatgen profile", len(parsed), lambda: [p.canonical() for p in parsed])
+    rate("canonical form, affine profile", len(parsed), lambda: [p.canonical("affine") for p in parsed])
+    peer = None
+    try:
+        from pymatgen.analysis.prototypes import get_prototype_from_protostructure
+    except ImportError as error:
+        print(f"pymatgen: not measured ({error})")
+    else:
+        some = labels[:3000]
+        peer = rate("prototype, pymatgen", len(some), lambda: [get_prototype_from_protostructure(x) for x in some], None, 1)
+    rate("prototype", len(parsed), lambda: [str(p.prototype()) for p in parsed], peer)
+
+
+def bench_command():
+    """Ten labels through the installed command, start-up included."""
+    command = [sys.executable, "-m", "wyckoffkit.cli.main"]
+    ten = "\n".join(["AB6C_hR24_166_a_h_b:Cs-F-Sn"] * 10)
+    for name, arguments in {"encode of ten labels": ["encode", "-"], "--help": ["--help"]}.items():
+        best = float("inf")
+        for _ in range(5):
+            start = time.perf_counter()
+            subprocess.run([*command, *arguments], input=ten, text=True, capture_output=True, check=True)
+            best = min(best, time.perf_counter() - start)
+        print(f"wyckoffkit {name:<47} {best:>12.3f} s of wall time")
+
+
+def main():
+    """Run all and print."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else WBM
+    labels = wbm_labels(path) if path.exists() else random_labels(50_000)
+    print(f"{len(labels):,} labels of {path.name if path.exists() else 'random positions'}")
+    parsed = bench_parse(labels, random_labels(20_000))
+    bench_tensors(labels, parsed)
+    bench_canonical(labels, parsed)
+    bench_command()
+
+
+if __name__ == "__main__":
+    main()
