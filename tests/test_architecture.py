@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,11 @@ def test_importing_the_toolkit_loads_the_standard_library_alone():
 
 def test_tables_is_data_and_no_package():
     assert not (ROOT / "tables" / "__init__.py").exists()
+
+
+def test_every_package_is_packaged():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    found = {
+        ".".join(path.relative_to(ROOT).parts[:-1]) for name in ORDER for path in (ROOT / name).rglob("__init__.py")
+    }
+    assert set(settings["packages"]) == found | {"wyckoffkit.cli", "wyckoffkit.data"}
