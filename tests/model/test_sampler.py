@@ -11,6 +11,7 @@ import torch
 from oracle import Oracle, batch_of, real_protostructures, token_keys
 from statistics_of_draws import chi_square_p
 from torch import Tensor
+from toy import Independent, product_law
 
 from reference_model.batch import Batch
 from reference_model.diffusion import Diffusion
@@ -21,7 +22,6 @@ FALSE_ALARM = 1e-6
 P = 8
 DIFFUSION = Diffusion.of("zeros", 100, P)
 GROUPS = (62, 166, 225)
-
 
 
 @cache
@@ -131,41 +131,6 @@ def test_a_sample_depends_on_its_seed_and_number_alone_and_not_on_its_batch(samp
     assert sample(torch.arange(6), seed=6) != together
 
 
-def product_law(batch: Batch) -> tuple[Tensor, Tensor]:
-    """p(x0) of independent variables: (C, E + 1), (U, E, P + 1), different at every variable."""
-    generator = torch.Generator().manual_seed(4)
-    c = torch.rand(231 * 27, batch.n_elements + 1, generator=generator, dtype=torch.float64)
-    u = torch.rand(231 * 27, batch.n_elements, 3, generator=generator, dtype=torch.float64)
-    row = batch.position_row.flatten()
-    c, u = c[row[batch.constrained_cell]] ** 2, u[row[batch.unconstrained_cell]] ** 2
-    return c / c.sum(-1, keepdim=True), u / u.sum(-1, keepdim=True)
-
-
-class Independent:
-    """The exact denoiser of `product_law`: Bayes' rule, one variable at a time."""
-
-    def __init__(self, diffusion: Diffusion) -> None:
-        self.diffusion = diffusion
-
-    def __call__(self, batch: Batch, t: Tensor) -> tuple[Tensor, Tensor]:
-        return tuple(  # type: ignore[return-value]
-            self._bayes(p, x_t, self.diffusion.schedule.alpha_bar(t[of]), prior.m)
-            for p, x_t, of, prior in zip(
-                product_law(batch),
-                (batch.constrained, batch.unconstrained),
-                (batch.constrained_material, batch.unconstrained_material[:, None]),
-                (self.diffusion.constrained_prior, self.diffusion.unconstrained_prior),
-                strict=True,
-            )
-        )
-
-    @staticmethod
-    def _bayes(p: Tensor, x_t: Tensor, alpha_bar: Tensor, m: Tensor) -> Tensor:
-        same = torch.nn.functional.one_hot(x_t, p.shape[-1])
-        likelihood = alpha_bar[..., None] * same + (1 - alpha_bar[..., None]) * m[x_t][..., None]
-        return (p * likelihood).log()
-
-
 def variable_laws(batch: Batch) -> float:
     """The smallest chi-square p-value over the variables of one group's samples, times the number of variables."""
     n, n_c = batch.n_materials, int(batch.constrained_mask[0].sum())
@@ -200,7 +165,10 @@ def test_the_published_off_by_one_leaves_noise_that_this_end_to_end_test_sees():
     """Stopping where the published code does, with one noise step left, fails the test above."""
     diffusion = Diffusion.of("uniform", 4, 2, T=10)
     samples = ancestral(
-        Independent(diffusion), Batch.empty(torch.full((20_000,), 82), 4), diffusion, Streams.of(0, torch.arange(20_000))
+        Independent(diffusion),
+        Batch.empty(torch.full((20_000,), 82), 4),
+        diffusion,
+        Streams.of(0, torch.arange(20_000)),
     )
     one_step_left = diffusion.noise(samples, torch.ones(20_000, dtype=torch.int64), torch.Generator().manual_seed(0))
     assert variable_laws(samples) > FALSE_ALARM
