@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import cache
-from math import lcm
 
 Matrix = tuple[tuple[int, ...], ...]
 Vector = tuple[Fraction, ...]
@@ -127,13 +126,3 @@ def diagonal_form(matrix: Matrix) -> tuple[tuple[int, ...], Matrix, Matrix]:
     if any(x < 0 for x in entries):
         u = tuple(tuple(-x for x in row) if i < rank and entries[i] < 0 else row for i, row in enumerate(u))
     return tuple(abs(x) for x in entries[:rank]), u, v
-
-
-def lattice_basis(translations: Iterable[Sequence[Fraction]]) -> tuple[tuple[Fraction, ...], ...]:
-    """A basis, in columns, of the lattice that Z^3 and the translations generate."""
-    vectors = [tuple(Fraction(v) for v in t) for t in translations]
-    scale = lcm(*(v.denominator for t in vectors for v in t), 1)
-    rows = tuple(tuple(int(v * scale) for v in t) for t in vectors)
-    rows += tuple(tuple(scale * x for x in row) for row in IDENTITY)
-    hermite, _ = echelon(rows)
-    return tuple(zip(*(tuple(Fraction(x, scale) for x in row) for row in hermite[:3]), strict=True))

@@ -12,35 +12,15 @@ import importlib.metadata
 import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
 
 import spglib
-from flats import Stratum, strata
-from settings import Group, crystal_system, flat_of, format_triplet, group, hall_numbers, stored_triplets
+from normalizers import PROFILES, relabelings
+from positions import LETTERS, multiplicity, positions
+from settings import crystal_system, format_triplet, group, hall_numbers
 from symbols import site_symmetry_symbols
 
 HERE = Path(__file__).resolve().parent
-LETTERS = "abcdefghijklmnopqrstuvwxyzA"
-
-
-@cache
-def positions(number: int) -> tuple[tuple[str, Stratum], ...]:
-    """`(representative triplet, stratum)` in letter order; ValueError unless they match one to one."""
-    g = group(number)
-    derived = strata(g.primitive)
-    matched = []
-    for triplet in stored_triplets()[number - 1]:
-        flat = flat_of(g, triplet)
-        matched.append((triplet, next((s for s in derived if flat in s.flats), None)))
-    if {id(s) for _, s in matched} != {id(s) for s in derived} or len(matched) != len(derived):
-        raise ValueError(f"group {number}: the stored triplets are not one on each derived position")
-    return tuple(matched)
-
-
-def multiplicity(g: Group, stratum: Stratum) -> int:
-    """Sites in the conventional cell: operations in the cell over the order of the stabiliser."""
-    return len(g.operations) * len(g.centrings) // len(stratum.stabiliser)
 
 
 def space_group_rows() -> Iterator[tuple]:
@@ -71,6 +51,14 @@ def operation_rows() -> Iterator[tuple]:
             yield number, format_triplet(operation)
 
 
+def relabeling_rows() -> Iterator[tuple]:
+    """number, image of the group's letters in table order, profiles; the identity first, then alphabetical."""
+    for number in range(1, 231):
+        by_profile = relabelings(number)
+        for letters in sorted(by_profile["affine"]):
+            yield number, letters, " ".join(p for p in PROFILES if letters in by_profile[p])
+
+
 TABLES: dict[str, tuple[str, Callable[[], Iterator[tuple]]]] = {
     "space_groups": (
         "number,symbol,family,centring,crystal_system,point_group,hall_number,hall_symbol",
@@ -81,6 +69,7 @@ TABLES: dict[str, tuple[str, Callable[[], Iterator[tuple]]]] = {
         wyckoff_position_rows,
     ),
     "operations": ("number,operation", operation_rows),
+    "relabelings": ("number,letters,profiles", relabeling_rows),
 }
 
 

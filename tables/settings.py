@@ -21,7 +21,6 @@ from exact import (
     determinant,
     integral,
     inverse,
-    lattice_basis,
     modulo,
     product,
 )
@@ -36,6 +35,19 @@ CRYSTAL_SYSTEMS = (  # the last group of each, with the letter of its crystal fa
     (194, "hexagonal", "h"),
     (230, "cubic", "c"),
 )
+
+
+# Primitive vectors in the conventional basis (International Tables A, table 1.5.1.1, reverse setting left out). They
+# are short, so that operations and normalizers have small entries in them.
+HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
+PRIMITIVE_VECTORS = {
+    "P": ((1, 0, 0), (0, 1, 0), (0, 0, 1)),
+    "A": ((1, 0, 0), (0, HALF, -HALF), (0, HALF, HALF)),
+    "C": ((HALF, -HALF, 0), (HALF, HALF, 0), (0, 0, 1)),
+    "I": ((-HALF, HALF, HALF), (HALF, -HALF, HALF), (HALF, HALF, -HALF)),
+    "F": ((0, HALF, HALF), (HALF, 0, HALF), (HALF, HALF, 0)),
+    "R": ((2 * THIRD, THIRD, THIRD), (-THIRD, THIRD, THIRD), (-THIRD, -2 * THIRD, THIRD)),
+}
 
 
 @dataclass(frozen=True)
@@ -77,17 +89,20 @@ def hall_numbers() -> tuple[int, ...]:
 @cache
 def group(number: int) -> Group:
     """Read from spglib's Hall database; its translations are multiples of 1/24."""
-    entry = spglib.get_symmetry_from_database(hall_numbers()[number - 1])
+    hall = hall_numbers()[number - 1]
+    entry = spglib.get_symmetry_from_database(hall)
     translations = [tuple(Fraction(round(x * 24), 24) % 1 for x in w) for w in entry["translations"].tolist()]
     rotations = [tuple(map(tuple, w)) for w in entry["rotations"].tolist()]
     centrings = tuple(w for r, w in zip(rotations, translations, strict=True) if r == IDENTITY)
     first: dict[Matrix, Vector] = {}
     for rotation, translation in zip(rotations, translations, strict=True):
         first.setdefault(rotation, translation)
-    basis = lattice_basis(centrings)
+    vectors = PRIMITIVE_VECTORS[spglib.get_spacegroup_type(hall).international_short[0]]
+    basis = tuple(zip(*vectors, strict=True))
     back = inverse(basis)
-    if determinant(basis) * len(centrings) != 1 or len(first) * len(centrings) != len(rotations):
-        raise ValueError(f"group {number}: the operations do not form a group")
+    spanned = all(x.denominator == 1 for t in centrings for x in apply(back, t))
+    if not spanned or determinant(basis) * len(centrings) != 1 or len(first) * len(centrings) != len(rotations):
+        raise ValueError(f"group {number}: the operations are not those of its centring")
     primitive = tuple((integral(product(product(back, r), basis)), modulo(apply(back, w))) for r, w in first.items())
     return Group(number, centrings, tuple(first.items()), basis, primitive)
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
+import subprocess
+import sys
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
@@ -10,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from table_generator import exact, flats, generate, settings
+from table_generator import exact, flats, positions, settings
 
 from wyckoffkit.spacegroup import SpaceGroup
 
@@ -51,7 +55,7 @@ def test_all_1731_rows_follow_from_the_operations():
     equal = 0
     for number in range(1, 231):
         group = settings.group(number)
-        derived = Counter((generate.multiplicity(group, s), s.dof) for s in flats.strata(group.primitive))
+        derived = Counter((positions.multiplicity(group, s), s.dof) for s in flats.strata(group.primitive))
         shipped = Counter((p.multiplicity, p.dof) for p in SpaceGroup.from_number(number))
         assert derived == shipped, number
         equal += derived.total()
@@ -62,7 +66,7 @@ def test_each_triplet_lies_on_a_position_of_its_own_with_the_dof_and_multiplicit
     for number in range(1, 231):
         group = settings.group(number)
         rows = SpaceGroup.from_number(number).positions
-        matched = generate.positions(number)  # raises unless triplets and positions match one to one
+        matched = positions.positions(number)  # raises unless triplets and positions match one to one
         for row, (triplet, stratum) in zip(rows, matched, strict=True):
             assert row.coordinates == triplet
             assert row.dof == stratum.dof == settings.flat_of(group, triplet).dof
@@ -72,7 +76,9 @@ def test_each_triplet_lies_on_a_position_of_its_own_with_the_dof_and_multiplicit
 def test_the_stabiliser_is_of_the_type_that_the_site_symmetry_symbol_names():
     for number in range(1, 231):
         group = settings.group(number)
-        for row, (_, stratum) in zip(SpaceGroup.from_number(number).positions, generate.positions(number), strict=True):
+        for row, (_, stratum) in zip(
+            SpaceGroup.from_number(number).positions, positions.positions(number), strict=True
+        ):
             symbol = row.site_symmetry.replace(".", "")
             stabiliser = rotation_types(group.operations[i][0] for i in stratum.stabiliser)
             assert stabiliser == counted(POINT_GROUPS[TURNED.get(symbol, symbol)]), (number, row.letter)
@@ -88,9 +94,9 @@ def test_the_operations_are_of_the_point_group_that_the_table_names():
 def test_a_triplet_off_its_position_stops_the_generator(monkeypatch):
     stored = list(settings.stored_triplets())
     stored[224] = tuple(t.replace("1/4,1/4,1/4", "1/4,1/4,0") for t in stored[224])
-    monkeypatch.setattr(generate, "stored_triplets", lambda: tuple(stored))
+    monkeypatch.setattr(positions, "stored_triplets", lambda: tuple(stored))
     with pytest.raises(ValueError, match="group 225"):
-        generate.positions.__wrapped__(225)
+        positions.positions.__wrapped__(225)
 
 
 @given(st.lists(st.tuples(*[st.integers(-4, 4)] * 3), min_size=1, max_size=6).map(tuple))
@@ -122,38 +128,51 @@ def test_a_point_that_solves_the_equations_lies_on_one_of_the_flats_found(matrix
     assert exact.modulo(exact.apply(matrix, other)) == exact.modulo(offsets)
 
 
-@pytest.fixture
-def sgtbx(monkeypatch):
-    """cctbx, told where its settings are: it looks for them under `sys.prefix`."""
+# Run in a process of its own: cctbx brings a C++ runtime that does not live beside the other libraries'.
+CCTBX_TABLE = """
+import json
+from cctbx import sgtbx
+rows = []
+for number in range(1, 231):
+    table = sgtbx.space_group_info(number=number).group().info().wyckoff_table()
+    for i in range(table.size()):
+        p = table.position(i)
+        r, t = p.special_op().r(), p.special_op().t()
+        rows.append([number, p.letter(), p.multiplicity(), r.num(), t.num(), t.den()])
+print(json.dumps(rows))
+"""
+
+
+@pytest.fixture(scope="module")
+def cctbx_rows():
     spec = importlib.util.find_spec("libtbx")
     if spec is None:
         pytest.skip("cctbx-base is not installed: no second table to compare with")
-    home = Path(spec.origin).parent / "core" / "share" / "cctbx"
-    if home.is_dir():
-        monkeypatch.setenv("LIBTBX_BUILD", str(home))
-    return importlib.import_module("cctbx.sgtbx")
+    # It looks for its settings under `sys.prefix`, which need not be where it is installed.
+    settings_of_cctbx = Path(spec.origin).parent / "core" / "share" / "cctbx"
+    environment = os.environ | {"LIBTBX_BUILD": str(settings_of_cctbx)}
+    done = subprocess.run(
+        [sys.executable, "-c", CCTBX_TABLE], env=environment, capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout)
 
 
-def projected_flat(group, projection):
+def projected_flat(group, rotation, translation, denominator):
     """The flat onto which cctbx's special-position operator projects, in the primitive basis."""
-    numerators, columns = projection.r().num(), range(3)
-    directions = [group.to_primitive([24 * numerators[3 * i + j] for i in columns]) for j in columns]
-    point = [Fraction(n, projection.t().den()) for n in projection.t().num()]
+    directions = [group.to_primitive([24 * rotation[3 * i + j] for i in range(3)]) for j in range(3)]
+    point = [Fraction(n, denominator) for n in translation]
     return flats.Flat.spanned(exact.integral(directions), group.to_primitive(point))
 
 
 @pytest.mark.slow
-def test_every_row_agrees_with_cctbx_but_for_two_letters_of_Pn3m_that_it_swaps(sgtbx):
+def test_every_row_agrees_with_cctbx_but_for_two_letters_of_Pn3m_that_it_swaps(cctbx_rows):
     elsewhere = set()
-    for number in range(1, 231):
-        group = settings.group(number)
-        table = sgtbx.space_group_info(number=number).group().info().wyckoff_table()
-        rows = SpaceGroup.from_number(number).positions
-        assert table.size() == len(rows)
-        for their in map(table.position, range(table.size())):
-            index = "abcdefghijklmnopqrstuvwxyz@".index(their.letter())
-            assert their.multiplicity() == rows[index].multiplicity
-            if projected_flat(group, their.special_op()) not in generate.positions(number)[index][1].flats:
-                elsewhere.add((number, their.letter()))
+    for number, letter, multiplicity, *projection in cctbx_rows:
+        index = "abcdefghijklmnopqrstuvwxyz@".index(letter)
+        assert multiplicity == SpaceGroup.from_number(number).positions[index].multiplicity
+        stratum = positions.positions(number)[index][1]
+        if projected_flat(settings.group(number), *projection) not in stratum.flats:
+            elsewhere.add((number, letter))
+    assert len(cctbx_rows) == 1731
     # spglib, moyo and pyxtal (Bilbao Crystallographic Server) call 1/2,y,y+1/2 of 224 origin choice 2 `i`.
     assert elsewhere == {(224, "i"), (224, "j")}
