@@ -138,6 +138,8 @@ class TrainConfig:
     """Decay of the running average of the weights a step; 0 for none."""
     weighting: str = "material"
     """"variable": each variable weighs the same (the published loss); "material": each material does."""
+    count_share: float = 0.125
+    """Share of each batch that also trains the count head (jump objective)."""
     augmentation: str = "profile"
     """Random equivalent setting each epoch: "none", "profile" (that of the data) or a profile's name."""
     bf16: bool | None = None
@@ -160,7 +162,7 @@ class TrainConfig:
         for name in ("batch_size", "accumulate", "log_steps", "validation_materials"):
             if getattr(self, name) < 1:
                 raise CheckpointError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("ema", "beta1", "beta2", "warmup", "final_lr"):
+        for name in ("ema", "beta1", "beta2", "warmup", "final_lr", "count_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise CheckpointError(f"{name} is a fraction from 0 to 1, got {getattr(self, name)}")
         if self.weighting not in WEIGHTINGS:

@@ -1,0 +1,19 @@
+"""Training: `python -m reference_model.train data.h5 -o run/`, or `train(...)` from Python.
+
+data, objective, optimiser, processes, state, engine, start: each uses those before it. The package itself imports
+nothing, so that `--help` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["train"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "train":
+        from .start import train
+
+        return train
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

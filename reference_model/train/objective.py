@@ -1,0 +1,96 @@
+"""The loss of a micro-batch, as one module: what the network is asked, and how its answer is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..batch import Batch
+from ..checkpoint import Checkpoint
+from ..diffusion import Diffusion, JumpTargets, count_loss, cross_entropy, jump_loss, jump_targets, thin
+from ..transitions import Prior, Schedule
+
+
+def diffusion_of(checkpoint: Checkpoint) -> Diffusion:
+    """The forward process that a checkpoint's model belongs to."""
+    return Diffusion(
+        Schedule(checkpoint.config.T),
+        Prior.marginal(checkpoint.constrained_prior),
+        Prior.marginal(checkpoint.unconstrained_prior),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A noised micro-batch and what the network should answer. Made on the CPU, where its shapes depend on the data."""
+
+    clean: Batch
+    noised: Batch | None = None
+    t: Tensor | None = None
+    """(B,) int64 step of the noise (D3PM)."""
+    jump: JumpTargets | None = None
+    thinned: Batch | None = None
+    u: Tensor | None = None
+    """(b,) float64 level of the thinning, and `n_left` (b,) int64 tokens it took (count head)."""
+    n_left: Tensor | None = None
+
+    def to(self, device: torch.device) -> Question:
+        """Copied through page-locked memory, so that a GPU need not be waited for."""
+        if device.type == "cpu":
+            return self
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        moved = {
+            name: part if part is None else part.pin_memory().to(device, non_blocking=True)
+            for name, part in parts.items()
+        }
+        return Question(**moved)
+
+
+class Objective(nn.Module):
+    """Mean loss a material: `ask` noises a micro-batch of clean materials, `forward` scores the network's answers.
+
+    D3PM: cross-entropy of x0 at a random step (WyckoffDiff eq. 8), weighted by variable as published or by material.
+    Jump: minus the log probability of the missing tokens (MATH section 6), in nats a material; the first `count_share`
+    of the materials also train the count head.
+    """
+
+    def __init__(self, network: nn.Module, checkpoint: Checkpoint, weighting: str, count_share: float = 0.0) -> None:
+        super().__init__()
+        self.network = network
+        self.config = checkpoint.config
+        self.weighting = weighting
+        self.count_share = count_share if checkpoint.config.objective == "jump" else 0.0
+        self.diffusion = diffusion_of(checkpoint)
+
+    def ask(self, clean: Batch, generator: torch.Generator) -> Question:
+        """Draw the noise of a micro-batch, on the CPU."""
+        if self.config.objective == "d3pm":
+            t = self.diffusion.draw_t(clean.n_materials, generator)
+            return Question(clean, noised=self.diffusion.noise(clean, t, generator), t=t)
+        jump = jump_targets(clean, generator)
+        n_counted = round(self.count_share * clean.n_materials)
+        if n_counted == 0:
+            return Question(clean, jump=jump)
+        some = _first(clean, n_counted)
+        u = torch.rand(n_counted, generator=generator, dtype=torch.float64).clamp(min=1e-6)
+        thinned = thin(some, u, generator)
+        return Question(clean, jump=jump, thinned=thinned, u=u, n_left=some.n_tokens() - thinned.n_tokens())
+
+    def forward(self, question: Question) -> Tensor:
+        if question.jump is None:
+            logits = self.network(question.noised, question.t)
+            return cross_entropy(logits, question.clean, weighting=self.weighting)
+        tokens = self.network.next_token(question.jump.batch, question.jump.n_left)
+        loss = jump_loss(tokens, question.jump)
+        if question.thinned is not None:
+            logits = self.network.n_left_logits(question.thinned)
+            loss = loss + self.count_share * count_loss(logits, question.n_left, question.u)
+        return loss
+
+
+def _first(batch: Batch, n: int) -> Batch:
+    """The first n materials."""
+    some = Batch.empty(batch.space_group[:n], batch.n_elements)
+    return some.with_state(batch.constrained[: len(some.constrained)], batch.unconstrained[: len(some.unconstrained)])

@@ -1,0 +1,139 @@
+"""From a dataset file and settings to a run: the parts put together."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from wyckoffkit import DatasetError
+
+from ..checkpoint import Checkpoint
+from ..config import ModelConfig, TrainConfig
+from ..reference import ReferencePack, build_reference, write_reference
+from ..transitions import Prior
+from .data import TrainingData
+from .engine import Record, Run
+from .processes import process_group, rank
+from .runlog import JsonLines
+from .state import Progress
+from .validation import Validation
+
+if TYPE_CHECKING:
+    from wyckoffkit.dataset import Dataset
+
+TRAIN, VALIDATION = 0, 1
+LOG = "log.jsonl"
+REFERENCE = "reference.safetensors"
+
+
+def train(
+    data: Path,
+    folder: Path,
+    model: ModelConfig,
+    config: TrainConfig,
+    *,
+    device: str = "cpu",
+    log: Callable[[Record], None] = lambda record: None,
+    tick: Callable[[float, Progress], None] = lambda fraction, progress: None,
+) -> Progress:
+    """Train `model` on the training split of the dataset file `data`, or continue the run in `folder`.
+
+    Leaves `checkpoint.safetensors` (last), `best.safetensors` (best averaged weights by validation),
+    `reference.safetensors` (reference pack) and `log.jsonl` there. Raises DatasetError or CheckpointError.
+    """
+    from wyckoffkit.dataset import read_dataset
+
+    dataset = read_dataset(data)
+    split = np.asarray(dataset.split)
+    chosen = np.flatnonzero(split == TRAIN)
+    if len(chosen) == 0:
+        raise DatasetError(f"{data}: no material is in the training split")
+    profile = str(dataset.attributes.get("canonical_profile", "pymatgen"))
+    provenance = _provenance(data, dataset, len(chosen))
+    columns = dataset.columns.select(chosen)
+    pack = build_reference(
+        columns,
+        [str(dataset.label[i]) for i in chosen],
+        n_elements=model.n_elements,
+        max_count=model.max_count,
+        profile=profile,
+        dataset=provenance,
+    )
+    template = blank_checkpoint(model, pack)
+    augmentation = {"none": None, "profile": profile}.get(config.augmentation, config.augmentation)
+    training = TrainingData(columns, model.n_elements, config.batch_size, config.seed, augmentation)
+    held_out = np.flatnonzero(split == VALIDATION)
+    with process_group(torch.device(device)):
+        validation = None
+        if len(held_out):
+            validation = Validation(dataset.columns.select(held_out), template, pack, config, torch.device(device))
+        run = Run(folder, template, config, training, device=torch.device(device), validate=validation, tick=tick)
+        run.resume()
+        if rank() != 0:
+            return run.train()
+        write_reference(folder / REFERENCE, pack)
+        lines = JsonLines(folder / LOG, run.progress.step)
+        run.log = lambda record: (lines(record), log(record))  # type: ignore[func-returns-value]
+        try:
+            with stopping_at_signals(run):
+                return run.train()
+        finally:
+            lines.close()
+
+
+def blank_checkpoint(model: ModelConfig, pack: ReferencePack) -> Checkpoint:
+    """A checkpoint without weights: the configuration, its priors and where the data came from."""
+    constrained, unconstrained = model.n_elements + 1, model.max_count + 1
+    if model.prior == "zeros":
+        priors = Prior.zeros(constrained), Prior.zeros(unconstrained)
+    elif model.prior == "uniform":
+        priors = Prior.uniform(constrained), Prior.uniform(unconstrained)
+    else:
+        priors = (
+            Prior.marginal(torch.from_numpy(pack.constrained_marginal)),
+            Prior.marginal(torch.from_numpy(pack.unconstrained_marginal)),
+        )
+    return Checkpoint(
+        config=model,
+        weights={},
+        ema={},
+        constrained_prior=priors[0].m,
+        unconstrained_prior=priors[1].m,
+        profile=pack.profile,
+        dataset=pack.dataset,
+    )
+
+
+def _provenance(path: Path, dataset: Dataset, n_train: int) -> dict[str, Any]:
+    sha = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            sha.update(block)
+    kept = {key: dataset.attributes[key] for key in ("licence", "sources") if key in dataset.attributes}
+    return {"file": path.name, "sha256": sha.hexdigest(), "training_materials": n_train, **kept}
+
+
+@contextmanager
+def stopping_at_signals(run: Run) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM (a batch system's warning) end the run after its present step, with everything saved."""
+
+    def stop(number: int, frame: Any) -> None:
+        run.stop_requested = True
+
+    try:
+        previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: signals are somebody else's
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
