@@ -18,8 +18,10 @@ from torch import nn
 from wyckoffkit import CheckpointError, tables
 
 from .config import ModelConfig
+from .diffusion import Diffusion
 from .network import build_network
 from .tensorfile import read_tensors, write_tensors
+from .transitions import Prior, Schedule
 
 KIND = "checkpoint"
 FORMAT_VERSION = 1
@@ -65,6 +67,15 @@ class Checkpoint:
         """The average alone, as weights: what sampling needs, at half the size."""
         chosen = self.ema or self.weights
         return replace(self, weights={k: _as(t, dtype) for k, t in chosen.items()}, ema={})
+
+
+def diffusion_of(checkpoint: Checkpoint) -> Diffusion:
+    """The forward process that a checkpoint's model belongs to."""
+    return Diffusion(
+        Schedule(checkpoint.config.T),
+        Prior.marginal(checkpoint.constrained_prior),
+        Prior.marginal(checkpoint.unconstrained_prior),
+    )
 
 
 def _as(tensor: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

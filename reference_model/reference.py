@@ -17,7 +17,6 @@ import numpy as np
 
 from wyckoffkit import CheckpointError, ProtostructureError
 
-from .batch import group_tables
 from .tensorfile import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -111,31 +110,23 @@ def build_reference(
 
     Raises ProtostructureError where an element lies beyond `n_elements` or a count beyond `max_count`.
     """
-    space_group = np.asarray(columns.space_group).astype(np.int64)
-    n_tokens = np.diff(np.asarray(columns.offset))
-    element, count = np.asarray(columns.element), np.asarray(columns.count)
-    for name, values, limit in (("atomic number", element, n_elements), ("count", count, max_count)):
+    from wyckoffkit.dataset import statistics
+
+    for name, values, limit in (
+        ("atomic number", columns.element, n_elements),
+        ("orbit count", columns.count, max_count),
+    ):
         if len(values) and values.max() > limit:
-            row = int(np.repeat(np.arange(len(n_tokens)), n_tokens)[values.argmax()])
+            row = int(np.searchsorted(columns.offset, int(values.argmax()), side="right")) - 1
             raise ProtostructureError(f"material {row} has {name} {values.max()}, the model ends at {limit}")
-    static = group_tables()
-    token_group = np.repeat(space_group, n_tokens)
-    row = static.first_row.numpy()[token_group] + np.asarray(columns.position)
-    is_constrained = static.is_constrained.numpy()[row]
-
-    constrained = np.bincount(element[is_constrained], minlength=n_elements + 1)
-    constrained[0] = static.n_constrained.numpy()[space_group].sum() - is_constrained.sum()
-    unconstrained = np.bincount(count[~is_constrained], minlength=max_count + 1)
-    n_pairs = static.n_unconstrained.numpy()[space_group].sum() * n_elements
-    unconstrained[0] = n_pairs - (~is_constrained).sum()
-
-    width = int(n_tokens.max(initial=0)) + 1
-    tokens = np.bincount(space_group * width + n_tokens, minlength=231 * width).reshape(231, width)
+    counted = statistics(columns, n_elements=n_elements)
+    unconstrained = np.zeros(max_count + 1, dtype=np.int64)
+    unconstrained[: len(counted.unconstrained)] = counted.unconstrained
     labels = list(labels)
     return ReferencePack(
-        space_group_count=np.bincount(space_group, minlength=231),
-        token_count=tokens,
-        constrained_count=constrained,
+        space_group_count=counted.space_group,
+        token_count=counted.tokens,
+        constrained_count=counted.constrained,
         unconstrained_count=unconstrained,
         labels=np.unique(fingerprints(labels)),
         prototypes=np.unique(fingerprints(prototype_labels(labels, profile))),

@@ -8,18 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..batch import Batch
-from ..checkpoint import Checkpoint
-from ..diffusion import Diffusion, JumpTargets, count_loss, cross_entropy, jump_loss, jump_targets, thin
-from ..transitions import Prior, Schedule
-
-
-def diffusion_of(checkpoint: Checkpoint) -> Diffusion:
-    """The forward process that a checkpoint's model belongs to."""
-    return Diffusion(
-        Schedule(checkpoint.config.T),
-        Prior.marginal(checkpoint.constrained_prior),
-        Prior.marginal(checkpoint.unconstrained_prior),
-    )
+from ..checkpoint import Checkpoint, diffusion_of
+from ..diffusion import JumpTargets, count_loss, cross_entropy, jump_loss, jump_targets, thin
 
 
 @dataclass(frozen=True, eq=False)

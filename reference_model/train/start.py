@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from wyckoffkit import DatasetError
@@ -28,7 +27,6 @@ from .validation import Validation
 if TYPE_CHECKING:
     from wyckoffkit.dataset import Dataset
 
-TRAIN, VALIDATION = 0, 1
 LOG = "log.jsonl"
 REFERENCE = "reference.safetensors"
 
@@ -51,25 +49,23 @@ def train(
     from wyckoffkit.dataset import read_dataset
 
     dataset = read_dataset(data)
-    split = np.asarray(dataset.split)
-    chosen = np.flatnonzero(split == TRAIN)
+    chosen = dataset.indices("train")
     if len(chosen) == 0:
         raise DatasetError(f"{data}: no material is in the training split")
-    profile = str(dataset.attributes.get("canonical_profile", "pymatgen"))
     provenance = _provenance(data, dataset, len(chosen))
     columns = dataset.columns.select(chosen)
     pack = build_reference(
         columns,
-        [str(dataset.label[i]) for i in chosen],
+        dataset.label[chosen].tolist(),
         n_elements=model.n_elements,
         max_count=model.max_count,
-        profile=profile,
+        profile=dataset.profile,
         dataset=provenance,
     )
     template = blank_checkpoint(model, pack)
-    augmentation = {"none": None, "profile": profile}.get(config.augmentation, config.augmentation)
+    augmentation = {"none": None, "profile": dataset.profile}.get(config.augmentation, config.augmentation)
     training = TrainingData(columns, model.n_elements, config.batch_size, config.seed, augmentation)
-    held_out = np.flatnonzero(split == VALIDATION)
+    held_out = dataset.indices("validation")
     with process_group(torch.device(device)):
         validation = None
         if len(held_out):
@@ -116,7 +112,7 @@ def _provenance(path: Path, dataset: Dataset, n_train: int) -> dict[str, Any]:
     with open(path, "rb") as file:
         while block := file.read(1 << 20):
             sha.update(block)
-    kept = {key: dataset.attributes[key] for key in ("licence", "sources") if key in dataset.attributes}
+    kept = {key: str(dataset.attributes[key]) for key in ("licence", "sources") if key in dataset.attributes}
     return {"file": path.name, "sha256": sha.hexdigest(), "training_materials": n_train, **kept}
 
 

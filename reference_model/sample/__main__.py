@@ -1,0 +1,88 @@
+"""`python -m reference_model.sample`: options to a call, errors to one line on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class SamplerName(StrEnum):
+    auto = "auto"
+    ancestral = "ancestral"
+    strided = "strided"
+    first_hitting = "first-hitting"
+    jump = "jump"
+    count_head = "count-head"
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    checkpoint: Annotated[
+        Path | None, typer.Argument(help="Checkpoint or run folder; the shipped weights by default.")
+    ] = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 1000,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="File: .txt, .csv, .jsonl or .h5; labels to stdout without.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The samples are a function of it.")] = 0,
+    sampler: Annotated[
+        SamplerName, typer.Option(help="auto takes the one with the fewest network calls.")
+    ] = SamplerName.auto,
+    steps: Annotated[int, typer.Option(min=1, help="Network calls of the strided sampler.")] = 100,
+    batch_size: Annotated[int, typer.Option(min=1, help="Materials at once; the samples do not depend on it.")] = 512,
+    space_group: Annotated[
+        list[int] | None, typer.Option(min=1, max=230, help="Only this space group; may be repeated.")
+    ] = None,
+    novel_only: Annotated[bool, typer.Option("--novel-only", help="Only labels that the training set lacks.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
+) -> None:
+    """Draw new protostructures, one label a line; figures and progress go to stderr.
+
+    An interrupted command with -o continues where it was when it is given again.
+    """
+    import torch
+    from rich.console import Console
+
+    from wyckoffkit import WyckoffkitError
+
+    from .command import run
+
+    if threads:
+        torch.set_num_threads(threads)
+    console = Console(stderr=True)
+    try:
+        run(
+            checkpoint,
+            n,
+            out,
+            seed=seed,
+            sampler=sampler.value,
+            n_steps=steps,
+            batch_size=batch_size,
+            space_groups=space_group,
+            novel_only=novel_only,
+            device=device,
+            force=force,
+            console=console,
+        )
+    except WyckoffkitError as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(1) from None
+    except BrokenPipeError:
+        # `| head` has seen enough; nothing more can be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+
+
+if __name__ == "__main__":
+    sys.exit(app(prog_name="python -m reference_model.sample"))

@@ -1,0 +1,188 @@
+"""Samples one after the other, each a function of (seed, its number) alone."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from wyckoffkit import Protostructure, WyckoffkitError, format_label
+
+from ..batch import Batch, group_tables
+from ..reference import contains, fingerprints
+from ..streams import Draw, Streams
+from .model import Model, choose_sampler, load_model
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, np.dtype[Any]]
+
+# An empty material is drawn again in the same group, with the numbers of a sample this far away.
+ATTEMPT = 1 << 40
+MOST_ATTEMPTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One generated material."""
+
+    number: int
+    attempts: int
+    """1, and 1 more for each time the model gave no atom."""
+    protostructure: Protostructure
+    """Canonical in the profile of the checkpoint."""
+    label: str
+    prototype: str
+    novel: bool
+    """The label is not in the training set."""
+    novel_prototype: bool
+
+
+@dataclass
+class Tally:
+    """What was drawn so far."""
+
+    drawn: int = 0
+    """Materials drawn, empty ones and those passed over included."""
+    empty: int = 0
+    kept: int = 0
+    novel: int = 0
+    novel_prototypes: int = 0
+
+
+def sample(n: int, checkpoint: str | os.PathLike[str] | None = None, *, seed: int = 0, **options: Any) -> list[Sample]:
+    """n samples of a checkpoint (the shipped one by default); options as for `iterate`."""
+    return list(iterate(load_model(checkpoint), n, seed=seed, **options))
+
+
+def iterate(
+    model: Model,
+    n: int,
+    *,
+    seed: int = 0,
+    sampler: str = "auto",
+    n_steps: int = 100,
+    batch_size: int = 512,
+    space_groups: Sequence[int] | None = None,
+    novel_only: bool = False,
+    first: int = 0,
+    tally: Tally | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Iterator[Sample]:
+    """Samples number `first`, `first` + 1 … until n have been yielded; constant memory whatever n is.
+
+    With `novel_only` those whose label is in the training set are passed over. `space_groups` restricts p̂(s) to these.
+    `progress` is told how many materials a batch has finished. Raises WyckoffkitError for a sampler or group that the
+    model cannot serve.
+    """
+    draw = choose_sampler(model, sampler, n_steps)
+    groups = group_law(model, space_groups)
+    tally = tally if tally is not None else Tally()
+    number, left = first, n
+    # Novelty shrinks what is left only by what was kept, so batches stay full until the end.
+    while left > 0:
+        size = batch_size if novel_only else min(batch_size, left)
+        numbers = np.arange(number, number + size)
+        for item in describe(model, *draw_block(model, draw, groups, seed, numbers, progress), number):
+            tally.drawn += item.attempts
+            tally.empty += item.attempts - 1
+            tally.kept += item.novel or not novel_only
+            tally.novel += item.novel
+            tally.novel_prototypes += item.novel_prototype
+            if item.novel or not novel_only:
+                yield item
+                left -= 1
+                if left == 0:
+                    return
+        number += size
+
+
+def group_law(model: Model, space_groups: Sequence[int] | None) -> Array:
+    """p̂(s) over 0 … 230, renormalised over the groups asked for; uniform over them if the training set has none."""
+    law = model.reference.space_group_probability
+    if space_groups is None:
+        return law
+    wrong = [s for s in space_groups if not 1 <= s <= 230]
+    if wrong or not space_groups:
+        raise WyckoffkitError(f"space groups are numbered 1 to 230, got {wrong or 'none'}")
+    chosen = np.zeros(231)
+    chosen[list(space_groups)] = 1
+    kept = law * chosen
+    return kept / kept.sum() if kept.sum() > 0 else chosen / chosen.sum()
+
+
+def draw_from(law: Array, uniform: Array) -> Array:
+    """Inversion: the class of each uniform number, (N,) from probabilities (K,) or one row of (N, K) each."""
+    below = law.cumsum(-1)
+    below = below / below[..., -1:]
+    if law.ndim == 1:
+        return np.minimum(np.searchsorted(below, uniform, side="right"), np.flatnonzero(law)[-1])
+    return np.minimum((below <= uniform[:, None]).sum(1), law.shape[1] - 1)
+
+
+def draw_block(
+    model: Model,
+    draw: Callable[..., Batch],
+    groups: Array,
+    seed: int,
+    numbers: Array,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[list[Protostructure], Array]:
+    """One canonical protostructure for each sample number, in that order, and how often each was drawn."""
+    own = Streams.of(seed, torch.from_numpy(numbers))
+    space_group = draw_from(groups, own.uniform(0, Draw.SPACE_GROUP).numpy())
+    result: list[Protostructure | None] = [None] * len(numbers)
+    attempts = np.zeros(len(numbers), dtype=np.int64)
+    wanting = np.arange(len(numbers))
+    for attempt in range(MOST_ATTEMPTS):
+        # Groups with as many positions side by side, so that batches pad little.
+        order = np.argsort(group_tables().n_positions.numpy()[space_group[wanting]], kind="stable")
+        wanting = wanting[order]
+        streams = Streams.of(seed, torch.from_numpy(numbers[wanting] + attempt * ATTEMPT))
+        batch = _draw(model, draw, space_group[wanting], streams, progress if attempt == 0 else None)
+        columns = batch.to_columns()
+        occupied = np.diff(columns.offset) > 0
+        attempts[wanting] += 1
+        for i in np.flatnonzero(occupied):
+            result[wanting[i]] = columns.protostructure(int(i)).canonical(model.checkpoint.profile)
+        wanting = np.sort(wanting[~occupied])
+        if len(wanting) == 0:
+            return [p for p in result if p is not None], attempts
+    raise WyckoffkitError(
+        f"the model gave no atom {MOST_ATTEMPTS} times in a row in space group {space_group[wanting[0]]}"
+    )
+
+
+@torch.no_grad()
+def _draw(
+    model: Model,
+    draw: Callable[..., Batch],
+    space_group: Array,
+    streams: Streams,
+    progress: Callable[[int], None] | None,
+) -> Batch:
+    batch = Batch.empty(torch.from_numpy(space_group).to(model.device), model.checkpoint.config.n_elements)
+    options: dict[str, Any] = {}
+    if "n_tokens" in inspect.signature(draw).parameters:
+        law = model.reference.token_probability[space_group]
+        law[law.sum(1) == 0] = model.reference.token_count.sum(0) / model.reference.token_count.sum()
+        law[:, 0] = 0  # a material has at least one token
+        n_tokens = draw_from(law, streams.uniform(0, Draw.N_TOKENS).numpy())
+        options["n_tokens"] = torch.from_numpy(n_tokens).to(model.device)
+    if progress is not None:
+        options["progress"] = lambda finished, total: progress(finished)
+    return draw(model.network, batch, model.diffusion, streams.to(model.device), **options)
+
+
+def describe(model: Model, protostructures: list[Protostructure], attempts: Array, first: int) -> Iterator[Sample]:
+    """Label, prototype and novelty of consecutive samples."""
+    labels = [format_label(p) for p in protostructures]
+    prototypes = [str(p.prototype(model.checkpoint.profile)) for p in protostructures]
+    known = contains(model.reference.labels, fingerprints(labels))
+    known_prototype = contains(model.reference.prototypes, fingerprints(prototypes))
+    for i, p in enumerate(protostructures):
+        yield Sample(first + i, int(attempts[i]), p, labels[i], prototypes[i], not known[i], not known_prototype[i])

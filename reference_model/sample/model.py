@@ -1,0 +1,81 @@
+"""What sampling needs of a trained model, read once: network, process and reference pack."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from wyckoffkit import CheckpointError, WyckoffkitError
+
+from .. import sampler as samplers
+from ..checkpoint import Checkpoint, diffusion_of, read_checkpoint
+from ..diffusion import Diffusion
+from ..reference import ReferencePack, read_reference, reference_path
+
+DEFAULT = Path(__file__).resolve().parent.parent / "weights" / "default.safetensors"
+SAMPLERS = ("auto", "ancestral", "strided", "first-hitting", "jump", "count-head")
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A checkpoint made ready on a device."""
+
+    checkpoint: Checkpoint
+    network: nn.Module
+    diffusion: Diffusion
+    reference: ReferencePack
+    device: torch.device
+
+
+def load_model(path: str | os.PathLike[str] | None = None, device: str | torch.device = "cpu") -> Model:
+    """The model of a checkpoint file (the shipped one by default) and the reference pack beside it.
+
+    Raises CheckpointError for a file that is not there or not one.
+    """
+    path = DEFAULT if path is None else Path(path)
+    if path == DEFAULT and not path.exists():
+        raise CheckpointError(f"this installation has no shipped weights ({path}); name a checkpoint")
+    if path.is_dir():
+        # A run folder: its best checkpoint, or its last.
+        best = path / "best.safetensors"
+        path = best if best.exists() else path / "checkpoint.safetensors"
+    checkpoint = read_checkpoint(path)
+    reference = read_reference(reference_path(path))
+    if reference.profile != checkpoint.profile:
+        raise CheckpointError(
+            f"{reference_path(path)} is in the profile {reference.profile}, {path} in {checkpoint.profile}"
+        )
+    device = torch.device(device)
+    return Model(
+        checkpoint,
+        checkpoint.network().to(device),
+        diffusion_of(checkpoint).to(device),
+        reference,
+        device,
+    )
+
+
+def choose_sampler(model: Model, name: str = "auto", n_steps: int = 100) -> Callable[..., Any]:
+    """The sampler of this name, bound to its options; "auto" takes the one that needs fewest calls for this model.
+
+    Raises WyckoffkitError where the model does not answer what the sampler asks.
+    """
+    config = model.checkpoint.config
+    if name not in SAMPLERS:
+        raise WyckoffkitError(f"samplers are {', '.join(SAMPLERS)}, got {name!r}")
+    if name == "auto":
+        by_diffusion = "first-hitting" if model.diffusion.is_zeros else "strided"
+        name = "jump" if config.objective == "jump" else by_diffusion
+    if (name in ("jump", "count-head")) != (config.objective == "jump"):
+        raise WyckoffkitError(f"the sampler {name} does not fit a model trained with the {config.objective} objective")
+    if name == "first-hitting" and not model.diffusion.is_zeros:
+        raise WyckoffkitError(f"first hitting needs the zeros prior, this model has {config.prior}")
+    if name == "strided":
+        return lambda *a, **k: samplers.strided(*a, n_steps=n_steps, **k)
+    return getattr(samplers, name.replace("-", "_"))  # type: ignore[no-any-return]
