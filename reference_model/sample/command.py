@@ -124,11 +124,11 @@ def _summary(tally: Tally, n_distinct: int, seconds: float) -> str:
     if tally.kept == 0:
         return "0 samples"
     counted = min(tally.kept, UNIQUE_OVER)
-    seen = tally.drawn - tally.empty
+    seen = tally.drawn - tally.invalid
     over = "" if counted == tally.kept else f" of the first {counted}"
     return (
         f"{tally.kept} samples in {seconds:.1f} s ({60 * tally.kept / max(seconds, 1e-9):.0f} a minute): "
-        f"valid {100 * seen / tally.drawn:.1f} % ({tally.empty} empty, drawn again), "
+        f"valid {100 * seen / tally.drawn:.1f} % ({tally.invalid} invalid, drawn again), "
         f"unique {100 * n_distinct / counted:.1f} %{over}, "
         f"novel {100 * tally.novel / seen:.1f} %, "
         f"with a novel prototype {100 * tally.novel_prototypes / seen:.1f} %"

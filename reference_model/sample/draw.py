@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from wyckoffkit import Protostructure, WyckoffkitError, format_label
+from wyckoffkit.encoding import WyckoffColumns
+from wyckoffkit.protostructure import FORMULA_LETTERS
 
 from ..batch import Batch, group_tables
 from ..reference import contains, fingerprints
@@ -21,7 +23,7 @@ from .model import Model, choose_sampler, load_model
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# An empty material is drawn again in the same group, with the numbers of a sample this far away.
+# An invalid material is drawn again in the same group, with the numbers of a sample this far away.
 ATTEMPT = 1 << 40
 MOST_ATTEMPTS = 64
 
@@ -32,7 +34,7 @@ class Sample:
 
     number: int
     attempts: int
-    """1, and 1 more for each time the model gave no atom."""
+    """1, and 1 more for each time the model gave no atom, or more elements than a label can name."""
     protostructure: Protostructure
     """Canonical in the profile of the checkpoint."""
     label: str
@@ -47,8 +49,8 @@ class Tally:
     """What was drawn so far."""
 
     drawn: int = 0
-    """Materials drawn, empty ones and those passed over included."""
-    empty: int = 0
+    """Materials drawn, invalid ones and those passed over included."""
+    invalid: int = 0
     kept: int = 0
     novel: int = 0
     novel_prototypes: int = 0
@@ -89,7 +91,7 @@ def iterate(
         numbers = np.arange(number, number + size)
         for item in describe(model, *draw_block(model, draw, groups, seed, numbers, progress), number):
             tally.drawn += item.attempts
-            tally.empty += item.attempts - 1
+            tally.invalid += item.attempts - 1
             tally.kept += item.novel or not novel_only
             tally.novel += item.novel
             tally.novel_prototypes += item.novel_prototype
@@ -145,16 +147,25 @@ def draw_block(
         streams = Streams.of(seed, torch.from_numpy(numbers[wanting] + attempt * ATTEMPT))
         batch = _draw(model, draw, space_group[wanting], streams, progress if attempt == 0 else None)
         columns = batch.to_columns()
-        occupied = np.diff(columns.offset) > 0
+        usable = has_label(columns)
         attempts[wanting] += 1
-        for i in np.flatnonzero(occupied):
+        for i in np.flatnonzero(usable):
             result[wanting[i]] = columns.protostructure(int(i)).canonical(model.checkpoint.profile)
-        wanting = np.sort(wanting[~occupied])
+        wanting = np.sort(wanting[~usable])
         if len(wanting) == 0:
             return [p for p in result if p is not None], attempts
     raise WyckoffkitError(
-        f"the model gave no atom {MOST_ATTEMPTS} times in a row in space group {space_group[wanting[0]]}"
+        f"the model gave no material {MOST_ATTEMPTS} times in a row in space group {space_group[wanting[0]]}: "
+        "each had no atom, or more elements than a label can name"
     )
+
+
+def has_label(columns: WyckoffColumns) -> Array:
+    """(N,) bool: at least one atom, and no more elements than a label has letters for."""
+    material = np.repeat(np.arange(len(columns)), np.diff(columns.offset))
+    present = np.unique((material << 8) | columns.element)
+    n_elements = np.bincount(present >> 8, minlength=len(columns))
+    return (n_elements > 0) & (n_elements <= len(FORMULA_LETTERS))
 
 
 @torch.no_grad()

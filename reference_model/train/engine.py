@@ -163,7 +163,11 @@ class Run:
                 saved = time.monotonic()
         if progress.step > begun or not (self.folder / CHECKPOINT).exists():
             self.save()
+        self._stop_clock()
         return progress
+
+    def _stop_clock(self) -> None:
+        self.progress.seconds, self._since = self.seconds(), time.monotonic()
 
     def step(self, questions: Iterator[Question], fraction: float) -> None:
         """One optimiser step; nothing here waits for the device."""
