@@ -1,8 +1,8 @@
 """Σ_j softmax_j(MLP([w_i; w_j])) · v_j over all ordered pairs of a material's positions, in little memory.
 
 The first layer of the pair MLP splits, W [w_i; w_j] = W_1 w_i + W_2 w_j, and is computed once a node by the caller.
-What is left on the L² pairs is done in chunks that stay in the processor's cache, and the backward pass keeps one
-pre-activation a hidden layer and pair, nothing else: activations and their derivatives are recomputed.
+What is left on the L² pairs is done in chunks that stay in the processor's cache. The backward pass computes it again,
+except that in 16 bits one pre-activation a hidden layer and pair is kept: there memory is cheap and time is short.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from .linear import product
 PAIRS_A_CHUNK = {"cpu": 2048}
 """Pairs handled at a time: 2048 of width 544 are 4.5 MB in float32. Elsewhere `PAIRS_ON_DEVICE`."""
 PAIRS_ON_DEVICE = 1 << 17
+KEPT_ITEM_SIZE = 2
+"""Bytes of a number up to which pre-activations are kept for the backward pass."""
 
 
 def chunks(blocks: Sequence[Block], device: torch.device) -> Iterator[Block]:
@@ -30,6 +32,14 @@ def chunks(blocks: Sequence[Block], device: torch.device) -> Iterator[Block]:
         for first in range(0, block.n_materials, step):
             n_materials = min(step, block.n_materials - first)
             yield Block(block.start + first * block.length, n_materials, block.length)
+
+
+def _pre_activations(first: Tensor, hidden: Sequence[Tensor]) -> list[Tensor]:
+    """Of every hidden layer, from the first one's on."""
+    z = [first]
+    for weight, bias in zip(hidden[::2], hidden[1::2], strict=True):
+        z.append(product(F.silu(z[-1]), weight, bias))
+    return z
 
 
 def _pairs(first_i: Tensor, first_j: Tensor, chunk: Block) -> Tensor:
@@ -49,17 +59,15 @@ class _PairAttention(torch.autograd.Function):
         first_i, first_j, values, score, *hidden = inputs
         out = torch.empty_like(values)
         keep = any(ctx.needs_input_grad)
+        keep_z = keep and values.element_size() <= KEPT_ITEM_SIZE
         kept: list[Tensor] = []
         for chunk in chunks(blocks, values.device):
             n, length = chunk.n_materials, chunk.length
             rows = slice(chunk.start, chunk.start + n * length)
-            activation = F.silu(_pairs(first_i, first_j, chunk))
-            for weight, bias in zip(hidden[::2], hidden[1::2], strict=True):
-                z = product(activation, weight, bias)
-                if keep:
-                    kept.append(z)
-                activation = F.silu(z)
-            logits = (activation @ score).view(n, length, length)
+            z = _pre_activations(_pairs(first_i, first_j, chunk), hidden)
+            kept += z[1:] if keep_z else []
+            logits = F.silu(z[-1]) @ score
+            logits = logits.view(n, length, length)
             attention = logits.softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
             if keep:
                 kept.append(attention)
@@ -78,7 +86,9 @@ class _PairAttention(torch.autograd.Function):
         for chunk in chunks(ctx.blocks, values.device):
             n, length = chunk.n_materials, chunk.length
             rows = slice(chunk.start, chunk.start + n * length)
-            z = [_pairs(first_i, first_j, chunk), *(next(kept) for _ in hidden[::2])]
+            first = _pairs(first_i, first_j, chunk)
+            keep_z = values.element_size() <= KEPT_ITEM_SIZE
+            z = [first, *(next(kept) for _ in hidden[::2])] if keep_z else _pre_activations(first, hidden)
             attention = next(kept)
             grad = grad_out[rows].view(n, length, -1)
             grads[2][rows] = (attention.to(grad.dtype).mT @ grad).flatten(0, 1)

@@ -10,8 +10,7 @@ from literal_wyckoff_gnn import POSITIONS, literal_forward
 
 from reference_model.batch import Batch
 from reference_model.config import ModelConfig
-from reference_model.network import build_network
-from reference_model.network.pair import PAIRS_A_CHUNK
+from reference_model.network import build_network, pair
 
 SMALL = {"hidden_size": 12, "embedding_size": 4, "n_elements": 5, "max_count": 3, "T": 50}
 GROUPS = [225, 1, 62, 2, 47, 166, 1, 194, 29]
@@ -141,7 +140,7 @@ def test_permuting_positions_with_their_features_permutes_the_output():
     torch.testing.assert_close(u[1], u[0], rtol=1e-12, atol=1e-12)
 
 
-def test_the_size_of_a_chunk_changes_nothing(monkeypatch):
+def test_the_size_of_a_chunk_and_what_is_kept_change_nothing(monkeypatch):
     network, batch = small_network("paper"), random_batch(GROUPS)
     t = torch.arange(1, len(GROUPS) + 1)
 
@@ -149,7 +148,8 @@ def test_the_size_of_a_chunk_changes_nothing(monkeypatch):
         return [*network(batch, t), *torch.autograd.grad(squares(network(batch, t)), tuple(network.parameters()))]
 
     expected = run()
-    monkeypatch.setitem(PAIRS_A_CHUNK, "cpu", 1)
+    monkeypatch.setitem(pair.PAIRS_A_CHUNK, "cpu", 1)
+    monkeypatch.setattr(pair, "KEPT_ITEM_SIZE", 8)
     for a, b in zip(run(), expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
 
