@@ -1,0 +1,148 @@
+"""Metrics: closed forms, laws, and simulations with a stated false-alarm rate."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import protostructures
+
+from wyckoffkit.metrics import (
+    DISTRIBUTIONS,
+    categorise,
+    collision_probability,
+    divergence,
+    jensen_shannon,
+    multiplicities,
+    novelty,
+    proportion,
+    rarefaction,
+    uniqueness,
+    unseen_probability,
+)
+
+words = st.lists(st.sampled_from("abcdefghij"), min_size=2, max_size=40)
+counts = st.lists(st.integers(0, 1000), min_size=2, max_size=30).map(np.array)
+
+
+def test_wilson_intervals_are_the_published_ones():
+    # Newcombe 1998 (Statistics in Medicine 17, 857), table I, method 3.
+    for successes, n, low, high in ((81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611)):
+        found = proportion(successes, n)
+        assert (round(found.low, 4), round(found.high, 4)) == (low, high)
+    assert proportion(29, 29).high == 1.0
+    assert round(proportion(29, 29).low, 4) == round(1 - 0.1170, 4)
+
+
+def test_a_proportion_of_nothing_is_unknown_between_0_and_1():
+    found = proportion(0, 0)
+    assert np.isnan(found.value)
+    assert (found.low, found.high) == (0.0, 1.0)
+
+
+@given(st.integers(1, 10**6), st.data())
+def test_a_proportion_lies_in_its_interval(n, data):
+    found = proportion(data.draw(st.integers(0, n)), n)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+@given(words)
+def test_the_collision_probability_is_the_share_of_equal_pairs(items):
+    pairs = list(combinations(items, 2))
+    expected = sum(a == b for a, b in pairs) / len(pairs)
+    found = collision_probability(items)
+    assert found.value == pytest.approx(expected)
+    assert found.low <= found.value <= found.high
+
+
+def test_the_collision_probability_does_not_depend_on_the_sample_size():
+    generator = np.random.default_rng(0)
+    shares = generator.dirichlet(np.full(500, 0.3))
+    truth = float((shares**2).sum())
+    for n in (50, 400):
+        drawn = [collision_probability(generator.choice(500, size=n, p=shares).tolist()).value for _ in range(400)]
+        # Five standard errors: a false alarm in two million runs.
+        assert abs(np.mean(drawn) - truth) < 5 * np.std(drawn) / 20
+    # Uniqueness does depend on it, which is why the size-free form exists.
+    small, large = (uniqueness(generator.choice(500, size=n, p=shares).tolist()).value for n in (50, 400))
+    assert small > large + 0.2
+
+
+@given(words, st.data())
+def test_rarefaction_is_the_mean_over_all_subsets(items, data):
+    items = items[:9]
+    m = data.draw(st.integers(0, len(items)))
+    subsets = [len(set(chosen)) for chosen in combinations(items, m)]
+    assert len(subsets) == comb(len(items), m)
+    assert rarefaction(multiplicities(items), [m])[0] == pytest.approx(np.mean(subsets))
+
+
+def test_rarefaction_beyond_the_sample_is_refused():
+    with pytest.raises(ValueError, match="to 4 draws needs as many, got 3"):
+        rarefaction(multiplicities("aab"), [4])
+
+
+def test_good_and_turing_foresee_the_share_of_unseen_draws():
+    generator = np.random.default_rng(1)
+    shares = generator.dirichlet(np.full(5000, 0.2))
+    seen = generator.choice(5000, size=4000, p=shares)
+    truth = shares[np.setdiff1d(np.arange(5000), seen)].sum()
+    found = unseen_probability(multiplicities(seen.tolist()))
+    assert found.low <= truth <= found.high
+    # Negative control: counting doubletons as well does not foresee it.
+    counted = multiplicities(seen.tolist())
+    assert (counted <= 2).sum() / 4000 - truth > 2 * (found.high - found.low)
+
+
+def test_novelty_and_uniqueness_count():
+    assert novelty([True, False, False, True]).value == 0.5
+    assert uniqueness("aab").value == pytest.approx(2 / 3)
+
+
+@given(counts, counts)
+def test_the_divergence_is_symmetric_and_within_0_and_1_bit(p, q):
+    size = min(len(p), len(q))
+    p, q = p[:size], q[:size]
+    found = jensen_shannon(p, q)
+    if p.sum() and q.sum():
+        assert 0 <= found <= 1 + 1e-12
+        assert found == pytest.approx(jensen_shannon(q, p), abs=1e-12)
+        assert jensen_shannon(p, p * 3) == pytest.approx(0, abs=1e-12)
+    else:
+        assert np.isnan(found)
+
+
+def test_disjoint_counts_are_one_bit_apart():
+    assert jensen_shannon(np.array([3, 0]), np.array([0, 9])) == 1
+
+
+@given(st.lists(protostructures(), min_size=1, max_size=5))
+def test_categories_count_every_material(materials):
+    for name in DISTRIBUTIONS:
+        found = categorise(name, materials)
+        assert found.n_materials == len(materials)
+        assert set(found.material.tolist()) == set(range(len(materials)))
+        if name != "element":
+            assert found.counts.sum() == len(materials)
+    by_element = dict(zip(categorise("element", materials).names, categorise("element", materials).counts, strict=True))
+    assert all(by_element[e] == sum(e in p.composition for p in materials) for e in ("H", "O", "U"))
+
+
+def test_a_sample_of_the_reference_lies_at_the_floor_and_another_does_not():
+    generator = np.random.default_rng(2)
+    reference = generator.multinomial(100_000, generator.dirichlet(np.full(230, 0.5)))
+
+    def sample_of(shares):
+        rows = generator.choice(230, size=1000, p=shares / shares.sum())
+        from wyckoffkit.metrics import Categories
+
+        return Categories("space group", tuple(map(str, range(1, 231))), np.arange(1000), rows, 1000)
+
+    same = divergence(sample_of(reference), reference, generator)
+    assert same.estimate.low < same.floor < same.estimate.high
+    other = divergence(sample_of(np.sqrt(reference)), reference, generator)
+    assert other.estimate.low > 1.5 * other.floor
