@@ -48,14 +48,19 @@ def position_features() -> Array:
 
 @cache
 def element_features() -> Array:
-    """(119, 200) float32 by atomic number; NaN where there are none (0, and beyond Lr)."""
+    """(119, 200) float32 by atomic number; zeros where there are none (0, and beyond Lr)."""
     path = _aviary_folder() / "embeddings" / "element" / "matscholar200.json"
     table = json.loads(path.read_text())
-    features = np.full((len(SYMBOLS), N_ELEMENT_FEATURES), np.nan, np.float32)
+    features = np.zeros((len(SYMBOLS), N_ELEMENT_FEATURES), np.float32)
     for z, symbol in enumerate(SYMBOLS):
         if symbol in table:
             features[z] = table[symbol]
     return features
+
+
+def has_features() -> Array:
+    """(119,) bool by atomic number."""
+    return element_features().any(axis=1)
 
 
 @cache
