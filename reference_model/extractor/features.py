@@ -1,7 +1,7 @@
 """Wrenformer's input features, in the order of our tables: 1 (share of atoms) + 200 (element) + 444 (position) = 645.
 
-Element vectors are Matscholar's (Tshitoyan et al. 2019), position vectors those of aviary (`bra-alg-off`), both read from
-the files of the installed package without importing it (which would pull in wandb and pymatgen).
+Element vectors are Matscholar's (Tshitoyan et al. 2019), position vectors those of aviary (`bra-alg-off`), both read
+from the files of the installed package without importing it (which would pull in wandb and pymatgen).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Protostructures as rows of sites in all equivalent settings, ready for a network: no padding, nothing computed twice.
 
-aviary feeds every site of every distinct relabeled letter sequence. Two reductions leave the result exact: orbits of one
-element on one position are one slot with a count (log count is added to its attention score, and it weighs in the
-mean), and settings with the same multiset of features are one row with a weight.
+aviary feeds every site of every distinct relabeled letter sequence. Two reductions leave the result exact: orbits of
+one element on one position are one slot with a count (log count is added to its attention score, and it weighs in
+the mean), and settings with the same multiset of features are one row with a weight.
 """
 
 from __future__ import annotations

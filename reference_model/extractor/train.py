@@ -1,7 +1,7 @@
 """Training of our own extractor on formation energies: `python -m reference_model.extractor.train DATA… -o run/`.
 
-aviary's class and robust loss; AdamW with warm-up and cosine decay over a time budget; an average of the weights (EMA) is
-kept. Most of the time each material shows one random setting; the last part averages all, as evaluation does.
+aviary's class and robust loss; AdamW with warm-up and cosine decay over a time budget; an average of the weights (EMA)
+is kept. Most of the time each material shows one random setting; the last part averages all, as evaluation does.
 """
 
 from __future__ import annotations

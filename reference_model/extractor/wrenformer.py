@@ -1,17 +1,17 @@
 """Wrenformer's forward pass over rows of slots, for aviary's class and for ours, which has the same parameters.
 
-Goodall and Riebesell's Wrenformer (aviary 1.2): a linear map of the 645 features, a transformer encoder over sites, the mean
-over equivalent settings and over sites (the *aggregated embedding*, which the Fréchet distance uses), a trunk, and a
-head for each target, twice as wide where the loss is robust.
+Goodall and Riebesell's Wrenformer (aviary 1.2): a linear map of the 645 features, a transformer encoder over sites, the
+mean over equivalent settings and over sites (the *aggregated embedding*, which the Fréchet distance uses), a trunk, and
+a head for each target, twice as wide where the loss is robust.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,7 +62,7 @@ class Residual(nn.Module):
 
     def __init__(self, widths: Sequence[int], output: int) -> None:
         super().__init__()
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.fcs = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
         self.res_fcs = nn.ModuleList(nn.Identity() if a == b else nn.Linear(a, b, bias=False) for a, b in pairs)
         self.fc_out = nn.Linear(widths[-1], output)
@@ -92,7 +92,7 @@ class Wrenformer(nn.Module):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projected:
-    """The first linear map, applied to each element's and each position's features once: it distributes over the sum."""
+    """The first linear map applied once to each element's and each position's features: it distributes over the sum."""
 
     ratio: Tensor
     """(D,)"""
@@ -107,7 +107,9 @@ def project(network: nn.Module, element_features: Tensor, position_features: Ten
     weight, bias = network.resize_embedding.weight, network.resize_embedding.bias
     split = 1 + N_ELEMENT_FEATURES
     return Projected(
-        weight[:, 0], F.linear(element_features, weight[:, 1:split], bias), F.linear(position_features, weight[:, split:])
+        weight[:, 0],
+        F.linear(element_features, weight[:, 1:split], bias),
+        F.linear(position_features, weight[:, split:]),
     )
 
 
@@ -134,7 +136,9 @@ def encode(layer: nn.TransformerEncoderLayer, h: Tensor, bias: Tensor) -> Tensor
 
     def attend(x: Tensor) -> Tensor:
         attention = layer.self_attn
-        heads = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).unflatten(-1, (3, attention.num_heads, -1))
+        heads = F.linear(x, attention.in_proj_weight, attention.in_proj_bias).unflatten(
+            -1, (3, attention.num_heads, -1)
+        )
         q, k, v = heads.permute(2, 0, 3, 1, 4)  # (R, heads, n, D / heads) each
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype))
         return attention.out_proj(mixed.transpose(1, 2).flatten(2))
