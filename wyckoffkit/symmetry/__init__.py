@@ -1,15 +1,25 @@
 """From atoms in a cell to a protostructure, through moyopy or spglib."""
 
 from .crystal import Crystal, crystal_from_dict, crystal_of
-from .search import DEFAULT_SYMPREC, ENGINES, Flip, find_protostructure, sweep_symprec
+from .search import (
+    DEFAULT_SYMPREC,
+    ENGINES,
+    Flip,
+    check_search,
+    find_protostructure,
+    protostructure_of,
+    sweep_symprec,
+)
 
 __all__ = [
     "DEFAULT_SYMPREC",
     "ENGINES",
     "Crystal",
     "Flip",
+    "check_search",
     "crystal_from_dict",
     "crystal_of",
     "find_protostructure",
+    "protostructure_of",
     "sweep_symprec",
 ]

@@ -174,12 +174,16 @@ def _from_pymatgen(structure: Any) -> Crystal:
         raise SymmetryError(f"the structure is not periodic along every cell vector: pbc = {tuple(map(bool, pbc))}")
     reader = _SpeciesReader()
     numbers = [
-        # Dummies carry a symbol such as "X" or "Vac", elements (also D, T) and species theirs.
-        reader.number(i, ((specie.symbol, amount) for specie, amount in site.species.items()))
+        reader.number(i, ((_symbol(specie), amount) for specie, amount in site.species.items()))
         for i, site in enumerate(structure.sites)
     ]
     frac = np.array([site.frac_coords for site in structure.sites], np.float64).reshape(-1, 3)
     return Crystal(structure.lattice.matrix, frac, np.array(numbers, np.int64), tuple(reader.notes))
+
+
+def _symbol(specie: Any) -> str:
+    """Of an Element, Species or DummySpecies; the symbol of deuterium is H there, its name is D."""
+    return str(getattr(getattr(specie, "element", specie), "name", specie.symbol))
 
 
 def _from_ase(atoms: Any) -> Crystal:

@@ -129,10 +129,14 @@ def _spglib(crystal: Crystal, symprec: float, angle_tolerance: float | None) -> 
 
     angle = _SPGLIB_ANGLE if angle_tolerance is None else angle_tolerance
     cell: Any = (crystal.lattice, crystal.frac, crystal.numbers)
-    try:
-        found = spglib.get_symmetry_dataset(cell, symprec=symprec, angle_tolerance=angle)
-    except spglib.error.SpglibError as error:
-        raise SymmetryError(f"spglib finds no symmetry at symprec {symprec:g} Å: {error}") from None
+    failed = getattr(getattr(spglib, "error", None), "SpglibError", RuntimeError)  # before 2.7 there is none
+    with warnings.catch_warnings():
+        # spglib 2.7 warns at every call that its way to report errors will change; both ways are met here.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            found = spglib.get_symmetry_dataset(cell, symprec=symprec, angle_tolerance=angle)
+        except failed as error:
+            raise SymmetryError(f"spglib finds no symmetry at symprec {symprec:g} Å: {error}") from None
     if found is None:
         raise SymmetryError(f"spglib finds no symmetry at symprec {symprec:g} Å")
     return int(found.number), list(found.wyckoffs), found.crystallographic_orbits.tolist()
