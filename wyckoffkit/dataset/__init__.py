@@ -1,7 +1,7 @@
 """The HDF5 dataset: protostructures in columns, with ids, labels, splits, properties and provenance."""
 
 from .form import FORMAT_VERSION, NO_REJECTED, SPLITS, Dataset, Rejected, positions_digest, unit_of
-from .split import parse_split, random_split
+from .split import parse_counts, parse_split, random_split, read_split
 from .statistics import Statistics, statistics
 from .store import read_dataset, write_dataset
 
@@ -12,10 +12,12 @@ __all__ = [
     "Dataset",
     "Rejected",
     "Statistics",
+    "parse_counts",
     "parse_split",
     "positions_digest",
     "random_split",
     "read_dataset",
+    "read_split",
     "statistics",
     "unit_of",
     "write_dataset",

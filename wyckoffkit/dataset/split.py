@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError
+from ..textlines import open_lines
+from .form import SPLITS
+
+_SPLIT_NAMES = {name: value for value, name in enumerate(SPLITS)} | {"val": 1, "0": 0, "1": 1, "2": 2}
 
 
 def parse_split(text: str) -> tuple[float, float, float]:
@@ -20,6 +26,31 @@ def parse_split(text: str) -> tuple[float, float, float]:
         raise DatasetError(f"a split is three fractions that sum to 1, as 0.9,0.05,0.05; got {text!r}")
     train, validation, test = fractions
     return train, validation, test
+
+
+def parse_counts(text: str) -> tuple[int, int]:
+    """Rows for validation and test, as `10000,10000`."""
+    parts = text.split(",")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise DatasetError(f"split counts are two numbers, validation and test, as 10000,10000; got {text!r}")
+    return int(parts[0]), int(parts[1])
+
+
+def read_split(path: Path) -> dict[str, int]:
+    """{material id: 0, 1 or 2} of a CSV with the columns material_id and split. DatasetError names a wrong line."""
+    found: dict[str, int] = {}
+    with open_lines(path) as lines:
+        rows = csv.DictReader(lines)
+        if not {"material_id", "split"} <= set(rows.fieldnames or ()):
+            raise DatasetError(f"{path}: a split file is a CSV with the columns material_id and split")
+        for row in rows:
+            name = (row["split"] or "").strip()
+            if name not in _SPLIT_NAMES:
+                raise DatasetError(f"{path}:{rows.line_num}: split is train, validation or test, got {name!r}")
+            if row["material_id"] in found:
+                raise DatasetError(f"{path}:{rows.line_num}: {row['material_id']} is named twice")
+            found[row["material_id"]] = _SPLIT_NAMES[name]
+    return found
 
 
 def random_split(
