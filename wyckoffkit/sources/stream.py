@@ -1,0 +1,161 @@
+"""The decompressed bytes of a file in one pass, read ahead in a thread, hashed on the way."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from ..errors import DatasetError
+from ..textlines import DAMAGE, MAGIC
+
+BLOCK = 1 << 20
+_AHEAD = 8  # blocks
+_NAMES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+
+
+class ByteStream:
+    """One file, gzip, bzip2, xz, zstd or plain as its first bytes say.
+
+    `blocks()` gives all that can be read and then raises DatasetError where the file is damaged or cut off.
+    Raises DatasetError for a file that is missing, empty or not readable.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.is_dir():
+            raise DatasetError(f"{path}: a folder, not a file")
+        try:
+            self._raw = _Counted(path)
+            start = self._raw.start()
+        except FileNotFoundError:
+            raise DatasetError(f"{path}: no such file") from None
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+        if not start:
+            raise DatasetError(f"{path}: the file is empty")
+        self.size = path.stat().st_size
+        """Bytes on disk."""
+        self.compression = next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
+        self.name_claims = _NAMES.get(path.suffix)
+        """The compression that the name promises."""
+
+    @property
+    def position(self) -> int:
+        """Bytes on disk that have been read."""
+        return self._raw.count
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes on disk, once all blocks have been read."""
+        return self._raw.hash.hexdigest()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Decompressed blocks of about a megabyte."""
+        ahead: queue.Queue[bytes | Exception | None] = queue.Queue(_AHEAD)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._read_ahead, args=(ahead, stop), daemon=True)
+        thread.start()
+        try:
+            while (block := ahead.get()) is not None:
+                if isinstance(block, Exception):
+                    raise block
+                yield block
+        finally:
+            stop.set()
+            while thread.is_alive():
+                try:
+                    ahead.get(timeout=0.01)
+                except queue.Empty:
+                    continue
+            self._raw.close()
+
+    def _read_ahead(self, ahead: queue.Queue[bytes | Exception | None], stop: threading.Event) -> None:
+        parts: list[bytes] = []
+        size = 0
+        end: DatasetError | None = None
+        try:
+            with self._opened() as file:
+                while not stop.is_set() and (part := file.read1(BLOCK)):  # type: ignore[attr-defined]  # all four have it
+                    parts.append(part)
+                    size += len(part)
+                    if size >= BLOCK:
+                        ahead.put(b"".join(parts))
+                        parts, size = [], 0
+                if not stop.is_set():
+                    self._raw.drain()
+        except (*DAMAGE, OSError) as error:
+            end = self._damage(error)
+        except DatasetError as error:
+            end = error
+        except Exception as error:  # zstandard's own error is no class of the standard library
+            end = self._damage(error)
+        if parts:
+            ahead.put(b"".join(parts))
+        if end:
+            ahead.put(end)
+        ahead.put(None)
+
+    def _damage(self, error: Exception) -> DatasetError:
+        what = f"damaged or cut off {self.compression} data" if self.compression else "cannot be read further"
+        return DatasetError(f"{self.path}: {what} after {self._raw.count} of {self.size} bytes ({error})")
+
+    def _opened(self) -> IO[bytes]:
+        raw: Any = self._raw
+        match self.compression:
+            case "gzip":
+                return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]  # a binary file, but typed apart
+            case "bzip2":
+                return bz2.BZ2File(raw)
+            case "xz":
+                return lzma.LZMAFile(raw)
+            case "zstd":
+                try:
+                    import zstandard
+                except ImportError:
+                    raise DatasetError(f"{self.path}: zstd files need the package zstandard") from None
+                reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
+                return io.BufferedReader(reader)  # gives it read1
+            case _:
+                return io.BufferedReader(raw)
+
+
+class _Counted(io.RawIOBase):
+    """A file that counts and hashes what is read of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed by close()
+        self.count = 0
+        self.hash = hashlib.sha256()
+
+    def start(self) -> bytes:
+        start = self._file.read(8)
+        self._file.seek(0)
+        return start
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        n = len(data)
+        buffer[:n] = data
+        self.count += n
+        self.hash.update(data)
+        return n
+
+    def drain(self) -> None:
+        """Read what a decompressor left unread, so that the hash is that of the file."""
+        while self.read(BLOCK):
+            pass
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
