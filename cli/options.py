@@ -24,6 +24,9 @@ Profile = Annotated[
     str, typer.Option("--profile", help="Which relabelings count as the same: pymatgen, aviary-1.1.1 or affine.")
 ]
 
+Engine = Annotated[str, typer.Option("--engine", help="Finds the symmetry: moyopy or spglib.")]
+Symprec = Annotated[float, typer.Option("--symprec", help="Distance tolerance in Å.")]
+
 
 def label_lines(path: Path) -> Iterator[tuple[int, str]]:
     """(line number from 1, text) of each line that is not blank."""

@@ -1,0 +1,222 @@
+"""Building: ordered whatever the workers, resumable whatever the interruption; nothing lost, nothing half."""
+
+from __future__ import annotations
+
+import bz2
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from breaking_labour import labour
+from real_structures import PATH, real_structures
+
+from wyckoffkit.build import BuildOptions, Progress, Split, build_dataset
+from wyckoffkit.build.build import _chunks
+from wyckoffkit.build.pool import run
+from wyckoffkit.build.work import Shard
+from wyckoffkit.dataset import read_dataset
+from wyckoffkit.errors import DatasetError, SymmetryError
+from wyckoffkit.sources import Entry
+
+LABELS = ["AB_cF8_225_a_b:Ca-O", "AB_cF8_225_a_b:Cl-Na", "A3B_hR24_167_e_b:F-Ga"]
+
+
+def wbm_file(path: Path, copies: int = 1, broken: int | None = None) -> Path:
+    """Real structures in the authors' layout, again and again; one of them malformed."""
+    parts = []
+    for i, real in enumerate(real_structures() * copies):
+        structure = json.dumps(real.structure)
+        text = f'"step_1_{i}": {{"org": {structure}, "opt": {structure}}}'
+        parts.append(text[:-1] if i == broken else text)
+    path.write_bytes(bz2.compress(("{" + ", ".join(parts) + "}").encode()))
+    return path
+
+
+def test_real_structures_get_their_labels(tmp_path: Path) -> None:
+    outcome = build_dataset([PATH], tmp_path / "x.h5")
+    found = read_dataset(tmp_path / "x.h5")
+    assert (outcome.n_written, outcome.n_rejected, outcome.problems) == (len(real_structures()), 0, ())
+    assert found.material_id.tolist() == [real.material_id for real in real_structures()]
+    assert found.label.tolist() == [real.label for real in real_structures()]
+    assert [str(p) for p in found.columns] == found.label.tolist()
+    assert os.listdir(tmp_path) == ["x.h5"]
+
+
+def test_the_file_names_its_sources_engine_and_tolerance(tmp_path: Path) -> None:
+    source = wbm_file(tmp_path / "wbm.json.bz2")
+    build_dataset([source], tmp_path / "x.h5", licence="CC BY 4.0")
+    root = read_dataset(tmp_path / "x.h5").attributes
+    assert (root["engine"], root["symprec"], root["structure"], root["licence"]) == ("moyopy", 0.1, "org", "CC BY 4.0")
+    (named,) = json.loads(root["sources"])
+    sha256 = subprocess.run(["sha256sum", source], capture_output=True, text=True, check=True).stdout.split()[0]
+    assert named == {"name": "wbm.json.bz2", "sha256": sha256, "bytes": source.stat().st_size, "kind": "json"}
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
+    source = wbm_file(tmp_path / "wbm.json.bz2", copies=20, broken=30)
+    for workers in (0, 1, 3):
+        build_dataset([source], tmp_path / f"{workers}.h5", workers=workers)
+    files = [(tmp_path / f"{workers}.h5").read_bytes() for workers in (0, 1, 3)]
+    assert files[0] == files[1] == files[2]
+
+
+def test_good_rows_are_written_and_bad_ones_kept_with_their_reason(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join([LABELS[0], "AB_cF8_225_a_a:Ca-O", LABELS[1]]) + "\n")
+    source = wbm_file(tmp_path / "wbm.json.bz2", broken=3)
+    outcome = build_dataset([labels, tmp_path / "missing.json", source], tmp_path / "x.h5")
+    found = read_dataset(tmp_path / "x.h5")
+    assert len(found) == outcome.n_written == 2 + len(real_structures()) - 1
+    assert found.rejected == outcome.rejected
+    assert found.rejected.material_id == ("labels-2", "wbm-1-4")
+    assert found.rejected.place == (f"{labels}:2", f"{source}: step_1_3")
+    assert "no free coordinate" in found.rejected.reason[0]
+    assert found.rejected.reason[1] == "not closed before the next entry begins"
+    assert outcome.problems == (f"{tmp_path / 'missing.json'}: no such file",)
+
+
+def test_a_cut_off_file_gives_its_whole_entries_and_a_problem(tmp_path: Path) -> None:
+    source = wbm_file(tmp_path / "wbm.json.bz2", copies=20)
+    source.write_bytes(source.read_bytes()[:-100])
+    outcome = build_dataset([source], tmp_path / "x.h5")
+    assert 0 < outcome.n_written < 20 * len(real_structures())
+    assert "cut off bzip2 data" in outcome.problems[0]
+
+
+def test_nothing_readable_is_an_error_and_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="no such file"):
+        build_dataset([tmp_path / "missing.json"], tmp_path / "x.h5")
+    with pytest.raises(DatasetError, match="no sources"):
+        build_dataset([], tmp_path / "x.h5")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_in_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="cannot be made"):
+        build_dataset([PATH], tmp_path / "none" / "x.h5")
+
+
+def test_a_build_that_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    source = wbm_file(tmp_path / "wbm.json.bz2", copies=40)
+    build_dataset([source], tmp_path / "whole.h5")
+
+    class Stop(Exception):
+        pass
+
+    def stop_at_second(progress: Progress) -> None:
+        if progress.done > 600:
+            raise Stop
+
+    with pytest.raises(Stop):
+        build_dataset([source], tmp_path / "x.h5", progress=stop_at_second)
+    assert not (tmp_path / "x.h5").exists()
+    seen: list[int] = []
+    build_dataset([source], tmp_path / "x.h5", progress=lambda p: seen.append(p.resumed))
+    assert seen[0] == 512
+    assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+    assert not (tmp_path / "x.h5.partial").exists()
+
+
+def test_shards_of_other_options_or_contents_are_not_taken_for_this_build(tmp_path: Path) -> None:
+    source = wbm_file(tmp_path / "wbm.json.bz2")
+
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_dataset([source], tmp_path / "x.h5", progress=stop)
+    assert len(list((tmp_path / "x.h5.partial").glob("*.npz"))) == 1
+    seen: list[int] = []
+    build_dataset(
+        [source], tmp_path / "x.h5", options=BuildOptions(symprec=0.01), progress=lambda p: seen.append(p.resumed)
+    )
+    assert seen == [0]
+
+
+def test_two_builds_of_one_output_exclude_each_other(tmp_path: Path) -> None:
+    def build_again(_: Progress) -> None:
+        with pytest.raises(DatasetError, match="another process is building it"):
+            build_dataset([PATH], tmp_path / "x.h5")
+
+    build_dataset([PATH], tmp_path / "x.h5", progress=build_again)
+
+
+def test_splits_are_drawn_by_seed_or_by_material_id(tmp_path: Path) -> None:
+    build_dataset([PATH], tmp_path / "a.h5", split=Split(counts=(10, 5), seed=3))
+    assert np.bincount(read_dataset(tmp_path / "a.h5").split).tolist() == [len(real_structures()) - 15, 10, 5]
+    names = [real.material_id for real in real_structures()]
+    build_dataset([PATH], tmp_path / "b.h5", split=Split(by_id={names[7]: 2, names[1]: 1}))
+    found = read_dataset(tmp_path / "b.h5")
+    assert found.material_id[found.indices("test")].tolist() == [names[7]]
+    assert found.material_id[found.indices("validation")].tolist() == [names[1]]
+    with pytest.raises(DatasetError, match="1 unknown material ids, 'wbm-0-0' among them"):
+        build_dataset([PATH], tmp_path / "c.h5", split=Split(by_id={"wbm-0-0": 2}))
+
+
+def test_options_that_cannot_be_are_refused() -> None:
+    with pytest.raises(SymmetryError, match="the engines are moyopy and spglib"):
+        BuildOptions(engine="cctbx")
+    with pytest.raises(SymmetryError, match="symprec is a length above 0"):
+        BuildOptions(symprec=-1)
+    with pytest.raises(SymmetryError, match="up to 1°"):
+        BuildOptions(angle_tolerance=5)
+    with pytest.raises(DatasetError, match=r"org .* and opt"):
+        BuildOptions(structure="relaxed")
+
+
+def test_an_entry_that_kills_or_hangs_its_worker_is_rejected_and_the_rest_goes_on() -> None:
+    names = ["a", "segfault", "b", "hang", "c", "exit", "d"]
+    entries = [Entry(name, f"x: {name}", "label", LABELS[0].encode()) for name in names]
+    done = dict(run(iter([(0, entries), (1, entries[:1])]), BuildOptions(), 2, 1.0, labour))
+    shard = Shard.from_bytes(done[0])
+    assert [text.decode() for text in shard.texts["material_id"]] == ["a", "b", "c", "d"]
+    reasons = {
+        a.decode(): b.decode() for a, b in zip(*(shard.texts[f"rejected_{k}"] for k in ("id", "reason")), strict=True)
+    }
+    assert reasons == {
+        "segfault": "the worker process died on this entry (SIGSEGV)",
+        "hang": "not finished within 1 s",
+        "exit": "the worker process died on this entry (exit code 3)",
+    }
+    assert len(Shard.from_bytes(done[1]).columns) == 1
+
+
+def test_chunks_are_bounded_in_entries_and_bytes() -> None:
+    entries = [Entry(str(i), "", "label", b"x" * (3 << 20 if i % 5 == 0 else 1)) for i in range(1200)]
+    chunks = list(_chunks(iter(entries)))
+    assert [e for chunk in chunks for e in chunk] == entries
+    assert all(len(chunk) <= 512 and sum(len(e.text) for e in chunk) < 12 << 20 for chunk in chunks)
+
+
+@pytest.mark.slow
+def test_fifty_kills_at_random_moments_leave_one_final_digest(tmp_path: Path) -> None:
+    """Also: the final name never holds anything but the whole file."""
+    source = wbm_file(tmp_path / "wbm.json.bz2", copies=60)
+    build_dataset([source], tmp_path / "whole.h5")
+    whole = (tmp_path / "whole.h5").read_bytes()
+    command = [sys.executable, "-m", "wyckoffkit.cli.main", "build-dataset", str(source), "-o", str(tmp_path / "x.h5")]
+    rng = random.Random(5)
+    kills = finished = 0
+    while kills < 50:
+        process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(rng.uniform(0.2, 3.5))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            kills += 1
+        else:
+            finished += 1
+        process.wait()
+        if (tmp_path / "x.h5").exists():
+            assert (tmp_path / "x.h5").read_bytes() == whole
+            (tmp_path / "x.h5").unlink()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    assert (tmp_path / "x.h5").read_bytes() == whole
+    assert kills == 50
+    assert finished >= 0
