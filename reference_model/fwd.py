@@ -1,4 +1,4 @@
-"""The Fréchet Wrenformer distance and its neighbours, on embeddings (N, D), in float64 and without a matrix square root.
+"""The Fréchet Wrenformer distance and its neighbours, on embeddings (N, D), in float64, without matrix square roots.
 
 FWD here is the *squared* 2-Wasserstein distance between Gaussians fitted to the extractor's aggregated embeddings (the
 mean over equivalent settings and sites, before the trunk). Ekström Kelvinius et al. (2025) fix neither the square nor
