@@ -31,7 +31,7 @@ class Moments:
     covariance: Array
     """(D, D) float64, unbiased (n - 1)."""
     curvature: float
-    """½ Σ_ij V_ij / (λ_i + λ_j), V_ij the variance of y_i y_j in the eigenbasis: what the covariance adds to the bias."""
+    """½ Σ_ij V_ij / (λ_i + λ_j), V_ij the variance of y_i y_j in the eigenbasis: the covariance's part of the bias."""
     digest: str
     """Of the extractor."""
 
@@ -40,7 +40,7 @@ def moments(embeddings: Array, digest: str, *, weights: Array | None = None) -> 
     """Moments of (N, D) embeddings, N ≥ 2; `weights` (N,) are whole repeats, as a bootstrap draws them."""
     x = np.asarray(embeddings, np.float64)
     w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
-    n = int(round(w.sum()))
+    n = round(float(w.sum()))
     if n < 2:
         raise ValueError(f"a covariance needs two embeddings or more, got {n}")
     mean = w @ x / n

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import protostructures
 
+from wyckoffkit.encoding import to_columns
 from wyckoffkit.metrics import (
     DISTRIBUTIONS,
+    Categories,
     categorise,
     collision_probability,
     divergence,
@@ -122,13 +124,18 @@ def test_disjoint_counts_are_one_bit_apart():
 
 @given(st.lists(protostructures(), min_size=1, max_size=5))
 def test_categories_count_every_material(materials):
+    columns = to_columns(materials)
     for name in DISTRIBUTIONS:
-        found = categorise(name, materials)
+        found = categorise(name, columns)
         assert found.n_materials == len(materials)
         assert set(found.material.tolist()) == set(range(len(materials)))
         if name != "element":
             assert found.counts.sum() == len(materials)
-    by_element = dict(zip(categorise("element", materials).names, categorise("element", materials).counts, strict=True))
+    arity = categorise("arity", columns).category + 1
+    assert arity.tolist() == [len(p.composition) for p in materials]
+    assert (categorise("space group", columns).category + 1).tolist() == [p.space_group.number for p in materials]
+    found = categorise("element", columns)
+    by_element = dict(zip(found.names, found.counts, strict=True))
     assert all(by_element[e] == sum(e in p.composition for p in materials) for e in ("H", "O", "U"))
 
 
@@ -138,8 +145,6 @@ def test_a_sample_of_the_reference_lies_at_the_floor_and_another_does_not():
 
     def sample_of(shares):
         rows = generator.choice(230, size=1000, p=shares / shares.sum())
-        from wyckoffkit.metrics import Categories
-
         return Categories("space group", tuple(map(str, range(1, 231))), np.arange(1000), rows, 1000)
 
     same = divergence(sample_of(reference), reference, generator)

@@ -14,10 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .protostructure import Protostructure
+from .elements import SYMBOLS
+from .encoding import WyckoffColumns
+from .spacegroup import SpaceGroup
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Pairs = tuple[Counts, Counts]
 
 CRYSTAL_SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 
@@ -144,52 +147,43 @@ class Categories:
         return counted.astype(np.int64)
 
 
-_LARGEST_ARITY = 10
+LARGEST_ARITY = 10
 
 
-def _space_group(p: Protostructure) -> list[int]:
-    return [p.space_group.number - 1]
+def _space_group(columns: WyckoffColumns) -> Pairs:
+    return np.arange(len(columns)), columns.space_group.astype(np.int64) - 1
 
 
-def _crystal_system(p: Protostructure) -> list[int]:
-    return [CRYSTAL_SYSTEMS.index(p.space_group.crystal_system)]
+def _crystal_system(columns: WyckoffColumns) -> Pairs:
+    system = [CRYSTAL_SYSTEMS.index(SpaceGroup.from_number(n).crystal_system) for n in range(1, 231)]
+    return np.arange(len(columns)), np.array(system)[columns.space_group - 1]
 
 
-def _elements(p: Protostructure) -> list[int]:
-    from .elements import ATOMIC_NUMBER
-
-    return [ATOMIC_NUMBER[element] - 1 for element in p.occupations]
-
-
-def _arity(p: Protostructure) -> list[int]:
-    return [min(len(p.occupations), _LARGEST_ARITY) - 1]
+def _elements(columns: WyckoffColumns) -> Pairs:
+    material = np.repeat(np.arange(len(columns)), np.diff(columns.offset))
+    pairs = np.unique(material * 256 + columns.element)
+    return pairs // 256, pairs % 256 - 1
 
 
-def _names() -> dict[str, tuple[tuple[str, ...], Callable[[Protostructure], list[int]]]]:
-    from .elements import SYMBOLS
-
-    return {
-        "space group": (tuple(str(n) for n in range(1, 231)), _space_group),
-        "crystal system": (CRYSTAL_SYSTEMS, _crystal_system),
-        "element": (tuple(SYMBOLS[1:]), _elements),
-        "arity": (tuple(str(n) for n in range(1, _LARGEST_ARITY + 1)), _arity),
-    }
+def _arity(columns: WyckoffColumns) -> Pairs:
+    n_elements = np.bincount(_elements(columns)[0], minlength=len(columns))
+    return np.arange(len(columns)), np.clip(n_elements, 1, LARGEST_ARITY) - 1
 
 
-DISTRIBUTIONS = ("space group", "crystal system", "element", "arity")
+_CATEGORIES: dict[str, tuple[tuple[str, ...], Callable[[WyckoffColumns], Pairs]]] = {
+    "space group": (tuple(str(n) for n in range(1, 231)), _space_group),
+    "crystal system": (CRYSTAL_SYSTEMS, _crystal_system),
+    "element": (tuple(SYMBOLS[1:]), _elements),
+    "arity": (tuple(str(n) for n in range(1, LARGEST_ARITY + 1)), _arity),
+}
+DISTRIBUTIONS = tuple(_CATEGORIES)
 
 
-def categorise(name: str, protostructures: Sequence[Protostructure]) -> Categories:
+def categorise(name: str, columns: WyckoffColumns) -> Categories:
     """Categories of one of DISTRIBUTIONS; the arity's last category is ten elements or more."""
-    names, categories_of = _names()[name]
-    rows = [categories_of(p) for p in protostructures]
-    return Categories(
-        name,
-        names,
-        np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
-        np.array([k for row in rows for k in row], dtype=np.int64),
-        len(rows),
-    )
+    names, pairs_of = _CATEGORIES[name]
+    material, category = pairs_of(columns)
+    return Categories(name, names, material, category, len(columns))
 
 
 def jensen_shannon(p: NDArray[Any], q: NDArray[Any]) -> float:

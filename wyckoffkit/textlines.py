@@ -61,9 +61,10 @@ def open_lines(path: Path) -> Iterator[Iterator[str]]:
 def _lines(path: Path, raw: IO[bytes]) -> Iterator[str]:
     number = 1
     try:
-        for line in io.TextIOWrapper(raw, encoding="utf-8"):
-            yield line
-            number += 1
+        with io.TextIOWrapper(raw, encoding="utf-8") as text:
+            for line in text:
+                yield line
+                number += 1
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: not UTF-8 text after line {number - 1}: {error.reason}") from None
     except (*DAMAGE, OSError) as error:

@@ -36,9 +36,11 @@ def main(
 
     Example: python -m reference_model.evaluate labels.txt --json evaluation.json
     """
+    from .samples import read_samples, require_file
+
+    require_file(samples)  # before the wait for torch
     from .against import read_against
     from .measure import evaluate
-    from .samples import read_samples
 
     known = read_against(reference)
     evaluation = evaluate(read_samples(samples, profile=known.profile), known, seed=seed)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wyckoffkit import DatasetError, SpaceGroup
+from wyckoffkit.canonical import canonical_label
+from wyckoffkit.encoding import WyckoffColumns
 from wyckoffkit.metrics import CRYSTAL_SYSTEMS, DISTRIBUTIONS, categorise
 
-from ..reference import ReferencePack, contains, fingerprints, read_reference
-from .samples import Samples, collect, is_hdf5, read_samples
+from ..reference import ReferencePack, contains, fingerprints, prototype_labels, read_reference
+from .samples import Samples, is_hdf5, read_samples, require_file
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
-TRAIN = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +63,7 @@ def read_against(path: Path | None, *, profile: str = "pymatgen") -> Reference:
     """
     if path is None:
         path = shipped_reference()
-    if not path.exists():
-        raise DatasetError(f"{path}: no such file")
-    if path.is_dir():
-        raise DatasetError(f"{path} is a folder, expected a pack, a dataset or a file of labels")
+    require_file(path)
     if is_hdf5(path):
         return of_dataset(path, profile)
     if _is_safetensors(path):
@@ -104,20 +102,28 @@ def of_dataset(path: Path, profile: str) -> Reference:
     from wyckoffkit.dataset import read_dataset
 
     dataset = read_dataset(path)
-    train = np.flatnonzero(np.asarray(dataset.split) == TRAIN)
+    train = dataset.indices("train")
     if len(train) == 0:
         raise DatasetError(f"{path}: no material is in the training split")
-    return of_samples(collect(((int(i), str(dataset.label[i])) for i in train), str(path), profile))
+    columns, labels = dataset.columns.select(train), dataset.label[train].tolist()
+    if dataset.profile != profile:
+        labels = [canonical_label(protostructure, profile) for protostructure in columns]
+    return of_columns(columns, labels, str(path), profile)
 
 
 def of_samples(samples: Samples) -> Reference:
     """All labels of a file."""
+    reference = of_columns(samples.columns, samples.labels, samples.source, samples.profile)
+    return replace(reference, n_rejected=len(samples.rejected))
+
+
+def of_columns(columns: WyckoffColumns, labels: Sequence[str], source: str, profile: str) -> Reference:
+    """Materials with their canonical labels."""
     return Reference(
-        samples.source,
-        samples.profile,
-        len(samples.labels),
-        np.unique(fingerprints(samples.labels)),
-        np.unique(fingerprints(samples.prototypes)),
-        {name: categorise(name, samples.protostructures).counts for name in DISTRIBUTIONS},
-        n_rejected=len(samples.rejected),
+        source,
+        profile,
+        len(labels),
+        np.unique(fingerprints(labels)),
+        np.unique(fingerprints(prototype_labels(labels, profile))),
+        {name: categorise(name, columns).counts for name in DISTRIBUTIONS},
     )

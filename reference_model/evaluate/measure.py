@@ -85,7 +85,7 @@ def evaluate(samples: Samples, reference: Reference, *, seed: int = 0) -> Evalua
             f"{samples.rejected[0].reason}"
         )
     generator = np.random.default_rng(seed)
-    categories = {name: categorise(name, samples.protostructures) for name in DISTRIBUTIONS}
+    categories = {name: categorise(name, samples.columns) for name in DISTRIBUTIONS}
     divergences = {
         name: divergence(found, reference.counts[name], generator)
         for name, found in categories.items()

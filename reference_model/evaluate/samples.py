@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wyckoffkit import DatasetError, LabelError, Protostructure, WyckoffkitError
+from wyckoffkit.encoding import WyckoffColumns, to_columns
 from wyckoffkit.label import format_label, parse_label
 from wyckoffkit.textlines import open_lines
 
@@ -30,7 +31,8 @@ class Samples:
     source: str
     profile: str
     """The relabelings under which labels are canonical."""
-    protostructures: tuple[Protostructure, ...]
+    columns: WyckoffColumns
+    """In canonical form."""
     labels: tuple[str, ...]
     """Canonical label of each."""
     prototypes: tuple[str, ...]
@@ -55,16 +57,21 @@ def read_samples(path: Path, *, profile: str = "pymatgen") -> Samples:
     """
     if str(path) == "-":
         return collect(_numbered(sys.stdin), "<stdin>", profile)
-    if path.is_dir():
-        raise DatasetError(f"{path} is a folder, expected a file of labels")
-    if not path.exists():
-        raise DatasetError(f"{path}: no such file")
+    require_file(path)
     if is_hdf5(path):
         from wyckoffkit.dataset import read_dataset
 
         return collect(enumerate(map(str, read_dataset(path).label)), str(path), profile)
     with open_lines(path) as lines:
         return collect(_numbered(lines), str(path), profile)
+
+
+def require_file(path: Path) -> None:
+    """Raise DatasetError where `path` is neither '-' nor a file."""
+    if path.is_dir():
+        raise DatasetError(f"{path} is a folder, expected a file")
+    if str(path) != "-" and not path.exists():
+        raise DatasetError(f"{path}: no such file")
 
 
 def is_hdf5(path: Path) -> bool:
@@ -98,4 +105,4 @@ def collect(lines: Iterable[tuple[int, str]], source: str, profile: str) -> Samp
     if not found and not rejected:
         raise DatasetError(f"{source}: no label in it")
     protostructures, labels, prototypes = zip(*found, strict=True) if found else ((), (), ())
-    return Samples(source, profile, protostructures, labels, prototypes, tuple(rejected))
+    return Samples(source, profile, to_columns(protostructures), labels, prototypes, tuple(rejected))

@@ -21,17 +21,18 @@ def show(evaluation: Evaluation, console: Console) -> None:
         f"{samples.n_lines:,} samples from {samples.source} against {reference.n:,} materials of {reference.source}",
         highlight=False,
     )
-    table = Table("measure", "value", "95 % interval", "of", box=None, pad_edge=False)
+    table = Table("measure", "value", "95 % interval", "floor", "of", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
     for name, estimate in evaluation.metrics.items():
-        table.add_row(name, *_cells(name, estimate), f"{estimate.n:,}")
+        table.add_row(name, *_cells(name, estimate), "", f"{estimate.n:,}")
     for name, found in evaluation.divergences.items():
         estimate = found.estimate
         table.add_row(
-            f"{name} distribution: Jensen–Shannon, bits (floor {found.floor:.4f})",
+            f"{name}: Jensen–Shannon, bits",
             f"{estimate.value:.4f}",
             f"{estimate.low:.4f} … {estimate.high:.4f}",
+            f"{found.floor:.4f}",
             f"{estimate.n:,}",
         )
     console.print(table)
