@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from ..config import ModelConfig
+from .compact import CompactNetwork
 from .gnn import WyckoffGNN
 
-__all__ = ["WyckoffGNN", "build_network"]
+__all__ = ["CompactNetwork", "WyckoffGNN", "build_network"]
 
 
-def build_network(config: ModelConfig) -> nn.Module:
+def build_network(config: ModelConfig) -> WyckoffGNN | CompactNetwork:
     """The network of a configuration, freshly initialised from torch's global generator."""
-    return WyckoffGNN(config)
+    return CompactNetwork(config) if config.architecture == "compact" else WyckoffGNN(config)

@@ -61,3 +61,8 @@ class Linear(torch.nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         return linear(x, self.weight, self.bias)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Sums, norms and softmaxes are not for 16 bits; float64 stays what it is."""
+    return x.float() if x.dtype.itemsize < 4 else x
