@@ -19,7 +19,7 @@ ORDER = {
         "textlines dataset tensorfile sources build realize relax hull metrics"
     ).split(),
     "reference_model": (
-        "config batch transitions streams diffusion network sampler conditioning likelihood tensorfile checkpoint "
+        "element_features config batch transitions streams diffusion network sampler conditioning likelihood tensorfile checkpoint "
         "reference train sample score extractor fwd report evaluate"
     ).split(),
 }
