@@ -179,10 +179,7 @@ def _draw(
     batch = Batch.empty(torch.from_numpy(space_group).to(model.device), model.checkpoint.config.n_elements)
     options: dict[str, Any] = {}
     if "n_tokens" in inspect.signature(draw).parameters:
-        law = model.reference.token_probability[space_group]
-        law[law.sum(1) == 0] = model.reference.token_count.sum(0) / model.reference.token_count.sum()
-        law[:, 0] = 0  # a material has at least one token
-        n_tokens = draw_from(law, streams.uniform(0, Draw.N_TOKENS).numpy())
+        n_tokens = draw_from(model.token_law[space_group], streams.uniform(0, Draw.N_TOKENS).numpy())
         options["n_tokens"] = torch.from_numpy(n_tokens).to(model.device)
     if progress is not None:
         options["progress"] = lambda finished, total: progress(finished)

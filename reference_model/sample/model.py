@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,7 +17,11 @@ from wyckoffkit import CheckpointError, WyckoffkitError
 from .. import sampler as samplers
 from ..checkpoint import Checkpoint, diffusion_of, read_checkpoint
 from ..diffusion import Diffusion
+from ..likelihood import token_law
 from ..reference import ReferencePack, read_reference, reference_path
+
+if TYPE_CHECKING:
+    Array = np.ndarray[Any, np.dtype[Any]]
 
 DEFAULT = Path(__file__).resolve().parent.parent / "weights" / "default.safetensors"
 SAMPLERS = ("auto", "ancestral", "strided", "first-hitting", "jump", "count-head")
@@ -30,6 +35,8 @@ class Model:
     network: nn.Module
     diffusion: Diffusion
     reference: ReferencePack
+    token_law: Array
+    """p̂(n | s), (231, N + 1) float64, smoothed."""
     device: torch.device
 
 
@@ -57,6 +64,7 @@ def load_model(path: str | os.PathLike[str] | None = None, device: str | torch.d
         checkpoint.network().to(device),
         diffusion_of(checkpoint).to(device),
         reference,
+        token_law(torch.from_numpy(reference.token_count)).numpy(),
         device,
     )
 

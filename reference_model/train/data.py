@@ -86,6 +86,26 @@ def in_random_settings(columns: WyckoffColumns, profile: str, rng: np.random.Gen
     return replace(columns, position=settings.image[drawn[material], columns.position])
 
 
+def count_settings(columns: WyckoffColumns, profile: str) -> Array:
+    """(N,) int64 distinct occupations among the equivalent settings of each material: the size of its orbit."""
+    settings = equivalent_settings(profile)
+    key = np.random.default_rng(0).integers(1 << 63, size=1 << 24, dtype=np.int64)
+    group = np.asarray(columns.space_group)
+    sizes = np.ones(len(group), dtype=np.int64)
+    for s in np.unique(group):
+        rows = np.flatnonzero(group == s)
+        here = columns.select(rows)
+        material = np.repeat(np.arange(len(rows)), np.diff(here.offset))
+        rest = (here.element.astype(np.int64) << 8) | here.count
+        # A setting is told by the sum of one random number for each token: order plays no part.
+        sums = np.zeros((settings.number[s], len(rows)), dtype=np.int64)
+        for i, row in enumerate(range(settings.first[s], settings.first[s] + settings.number[s])):
+            np.add.at(sums[i], material, key[(settings.image[row, here.position].astype(np.int64) << 16) | rest])
+        sums.sort(axis=0)
+        sizes[rows] = 1 + (np.diff(sums, axis=0) != 0).sum(0)
+    return sizes
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """Materials of one split and how to batch them."""

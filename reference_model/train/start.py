@@ -69,7 +69,9 @@ def train(
     with process_group(torch.device(device)):
         validation = None
         if len(held_out):
-            validation = Validation(dataset.columns.select(held_out), template, pack, config, torch.device(device))
+            validation = Validation(
+                dataset.columns.select(held_out), template, pack, config, torch.device(device), augmentation
+            )
         run = Run(folder, template, config, training, device=torch.device(device), validate=validation, tick=tick)
         run.resume()
         if rank() != 0:
