@@ -7,104 +7,78 @@ held-out label was ever seen.
 from __future__ import annotations
 
 import csv
-import gzip
-import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wyckoffkit import Protostructure, SpaceGroup, WyckoffkitError
-from wyckoffkit.encoding import to_columns
+from wyckoffkit import Protostructure, WyckoffkitError
+from wyckoffkit.elements import ATOMIC_NUMBER
+from wyckoffkit.encoding import WyckoffColumns, to_columns
 from wyckoffkit.label import format_label, parse_label
+from wyckoffkit.textlines import open_lines
 from wyckoffkit.wren import parse_wren
 
-from .features import has_features, position_classes
-from .sites import Featuriser, Rows
+from ..reference import fingerprint
+from .features import has_features
 
 HELD_OUT_PERCENT = 8
+LARGEST_ENERGY = 5.0
 
 
 @dataclass(frozen=True, eq=False)
 class Energies:
-    """Rows of training and held-out materials, and their energies."""
+    """Materials and their formation energies in eV/atom."""
 
-    train: list[Rows]
-    test: list[Rows]
-    energy: np.ndarray
-    """(N,) eV/atom."""
-    mean: float
-    std: float
-    standardised: np.ndarray
-    """(N,) float32: (energy - mean) / std over the training materials."""
-    facts: dict[str, Any]
+    train: WyckoffColumns
+    train_energy: np.ndarray
+    test: WyckoffColumns
+    test_energy: np.ndarray
+    left_out: int
+    """Rows that are no label, whose elements have no features, or beyond ±5 eV/atom."""
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Mean and standard deviation of the training energies."""
+        return float(self.train_energy.mean()), float(self.train_energy.std())
 
 
 def is_held_out(label: str) -> bool:
     """By the label's fingerprint."""
-    fingerprint = int.from_bytes(blake2b(label.encode(), digest_size=8).digest(), "little")
-    return fingerprint % 100 < HELD_OUT_PERCENT
+    return fingerprint(label) % 100 < HELD_OUT_PERCENT
 
 
-def read_energies(wbm: Path, wren: Path | None, relabelings: Path | None) -> Energies:
-    """Read both sources; entries with elements without features, or beyond 5 eV/atom, are left out and counted."""
-    materials: list[Protostructure] = []
-    energies: list[float] = []
-    held_out: list[bool] = []
+def read_energies(wbm: Path, wren: Path | None = None) -> Energies:
+    """Read CSV files: `label` and `e_form_per_atom`; `wyckoff` and `formation_energy_per_atom`."""
+    rows = _rows(wbm, parse_label, "label", "e_form_per_atom")
+    if wren is not None:
+        rows += _rows(wren, parse_wren, "wyckoff", "formation_energy_per_atom")
     known = has_features()
-    facts: dict[str, Any] = {"left_out": 0}
-    from wyckoffkit.elements import ATOMIC_NUMBER
-
-    for name, path, parse, column, energy_column in (
-        ("wbm", wbm, parse_label, "label", "e_form_per_atom"),
-        ("mp", wren, parse_wren, "wyckoff", "formation_energy_per_atom"),
-    ):
-        if path is None:
+    parts: dict[bool, list[tuple[Protostructure, float]]] = {True: [], False: []}
+    for protostructure, energy in rows:
+        if protostructure is None or not abs(energy) <= LARGEST_ENERGY:
             continue
-        before = len(materials)
-        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                try:
-                    protostructure = parse(row[column])
-                except WyckoffkitError:
-                    facts["left_out"] += 1
-                    continue
-                energy = float(row[energy_column])
-                if abs(energy) > 5 or not all(known[ATOMIC_NUMBER[e]] for e in protostructure.composition):
-                    facts["left_out"] += 1
-                    continue
-                materials.append(protostructure)
-                energies.append(energy)
-                held_out.append(is_held_out(format_label(protostructure)))
-        facts[name] = len(materials) - before
-    energy, is_test = np.array(energies), np.array(held_out)
-    rows = Featuriser(_relabelings(relabelings), position_classes()).rows(to_columns(materials))
-    mean, std = float(energy[~is_test].mean()), float(energy[~is_test].std())
-    facts |= {"held_out": int(is_test.sum()), "train": int((~is_test).sum()), "mean": mean, "std": std}
-    return Energies(
-        [_where(part, ~is_test[part.material]) for part in rows],
-        [_where(part, is_test[part.material]) for part in rows],
-        energy,
-        mean,
-        std,
-        ((energy - mean) / std).astype(np.float32),
-        facts,
-    )
+        if all(known[ATOMIC_NUMBER[element]] for element in protostructure.composition):
+            parts[is_held_out(format_label(protostructure.canonical()))].append((protostructure, energy))
+    (train, train_energy), (test, test_energy) = map(_split, (parts[False], parts[True]))
+    return Energies(train, train_energy, test, test_energy, len(rows) - len(train) - len(test))
 
 
-def _where(rows: Rows, mask: np.ndarray) -> Rows:
-    return Rows(
-        *(getattr(rows, name)[mask] for name in ("material", "weight", "element", "position", "ratio", "count"))
-    )
+def _rows(
+    path: Path, parse: Callable[[str], Protostructure], column: str, energy: str
+) -> list[tuple[Protostructure | None, float]]:
+    def attempt(text: str) -> Protostructure | None:
+        try:
+            return parse(text)
+        except WyckoffkitError:
+            return None
+
+    with open_lines(path) as lines:
+        return [(attempt(row[column]), float(row[energy])) for row in csv.DictReader(lines)]
 
 
-def _relabelings(path: Path | None) -> Any:
-    table = json.loads(path.read_text())
-
-    def of(number: int) -> np.ndarray:
-        group = SpaceGroup.from_number(number)
-        return np.array([[group.index(t[letter]) for letter in group.letters] for t in table[str(number)]], np.uint8)
-
-    return of
+def _split(pairs: Iterable[tuple[Protostructure, Any]]) -> tuple[WyckoffColumns, np.ndarray]:
+    materials, energies = zip(*pairs, strict=True)
+    return to_columns(materials), np.array(energies)

@@ -74,6 +74,7 @@ def write_extractor(
         "position_class": torch.from_numpy(position_classes().astype(np.int16)),
     }
     header = {
+        "checksum": _checksum(tensors),
         "config": config.to_dict(),
         "energy_scale": list(energy_scale),
         "profile": profile,
@@ -83,21 +84,27 @@ def write_extractor(
     write_tensors(path, KIND, VERSION, tensors, header)
 
 
+def _checksum(tensors: Mapping[str, Tensor]) -> str:
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        sha.update(name.encode() + tensors[name].contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
 def _read_ours(path: Path) -> Extractor:
     tensors, header = read_tensors(path, KIND, VERSION)
     try:
+        if _checksum(tensors) != header["checksum"]:
+            raise CheckpointError(f"{path}: the contents do not have the checksum that the header names")
         config = WrenformerConfig.from_dict(header["config"])
         names = [name for name in tensors if name.startswith("weights.")]
         network = _network(config, {name.removeprefix("weights."): tensors[name].float() for name in names}, path)
-        digest = digest_of(network.state_dict(), config)
-        if digest != header["digest"]:
-            raise CheckpointError(f"{path}: the weights have digest {digest[:16]}…, the header says otherwise")
         return Extractor(
             network,
             Projected(network.resize_embedding.weight.detach()[:, 0], tensors["element"], tensors["position"]),
             tensors["has_features"].numpy(),
             tensors["position_class"].numpy().astype(np.int64),
-            digest,
+            header["digest"],
             path.stem,
             header["profile"],
             tuple(header["energy_scale"]),
@@ -137,14 +144,14 @@ def _plain(path: Path) -> Mapping[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
-            raise CheckpointError(f"{path} is neither safetensors nor a torch file") from None
+            raise CheckpointError(f"{path} is no torch file, or is cut off: {error}") from None
         raise CheckpointError(
             f"{path} holds Python objects besides tensors and plain values, and unpickling those can run any code, so "
             "it is refused. If you trust it: python -c \"import torch; c = torch.load('IN', weights_only=False, "
             "map_location='cpu'); torch.save({k: c[k] for k in ('model_params', 'model_state', 'state_dict') "
             "if k in c}, 'OUT')\""
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # on damaged data torch's restricted unpickler fails in any way there is
         raise CheckpointError(f"{path} is no torch file, or is cut off: {error}") from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, expected aviary's dictionary")
@@ -173,17 +180,29 @@ def _config(params: Mapping[str, Any], order: str) -> WrenformerConfig:
 
 
 def _of_aviary(config: WrenformerConfig, state: Mapping[str, Tensor], path: Path) -> Extractor:
-    network = _network(config, state, path)
+    card = {"source": str(path), "norm": "pre" if config.norm_first else "post"}
+    # The normaliser in aviary's checkpoints was never fitted, so outputs are taken as they are.
+    return of_network(_network(config, state, path), config, name=path.stem, energy_scale=(0.0, 1.0), card=card)
+
+
+def of_network(
+    network: Wrenformer,
+    config: WrenformerConfig,
+    *,
+    name: str,
+    energy_scale: tuple[float, float],
+    card: Mapping[str, Any] | None = None,
+) -> Extractor:
+    """An extractor of weights in memory; it needs aviary's feature files."""
     with torch.no_grad():
         tables = project(network, torch.from_numpy(element_features()), torch.from_numpy(position_features()))
-    # The normaliser in aviary's checkpoints was never fitted, so outputs are taken as they are.
     return Extractor(
         network,
         tables,
         has_features(),
         position_classes(),
         digest_of(network.state_dict(), config),
-        path.stem,
-        energy_scale=(0.0, 1.0),
-        card={"source": str(path), "norm": "pre" if config.norm_first else "post"},
+        name,
+        energy_scale=energy_scale,
+        card=dict(card or {}),
     )
