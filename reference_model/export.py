@@ -1,0 +1,124 @@
+"""Ship a trained run: weights, reference pack and card, small enough to travel with the package.
+
+usage: python -m reference_model.export RUN -o reference_model/weights/default.safetensors
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+CARD = """# {title}
+
+| | |
+|---|---|
+| architecture | `{architecture}`, {parameters:,} parameters, objective `{objective}`, prior `{prior}` |
+| trained on | {materials:,} materials of {sources}, {licence} |
+| dataset | SHA-256 `{dataset_digest}` |
+| canonical profile | `{profile}` |
+| training | {seen:,} materials seen in {steps:,} steps, {hours:.2f} h of wall time on {threads} |
+| validation | {validation} |
+| weights | `{weights}`, SHA-256 `{weights_digest}` |
+| reference pack | `{pack}`, SHA-256 `{pack_digest}`: p̂(s), p̂(n given s), marginals, fingerprints |
+
+Settings of the run:
+
+```json
+{settings}
+```
+{evaluation}
+The weights are the exponential moving average of the run's best validation. Licence of the weights: CC BY 4.0, as the
+data they were trained on; cite the data's papers with them.
+"""
+
+
+@app.command()
+def main(
+    run: Annotated[
+        Path, typer.Argument(help="Run folder of `reference_model.train`, or a checkpoint in it.")
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write; pack and card lie beside it.")],
+    title: Annotated[str, typer.Option(help="First line of the card.")] = "A model of protostructures",
+    threads: Annotated[str, typer.Option(help="What the training ran on, in words, for the card.")] = "one CPU thread",
+    evaluation: Annotated[
+        list[Path] | None, typer.Option(help="JSON of `python -m reference_model.evaluate`, put in the card.")
+    ] = None,
+) -> None:
+    """Write the best weights of a run, its reference pack and a card."""
+    from wyckoffkit import WyckoffkitError
+
+    try:
+        export(run, out, title=title, threads=threads, evaluations=evaluation or [])
+    except WyckoffkitError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def export(run: Path, out: Path, *, title: str, threads: str, evaluations: list[Path]) -> None:
+    """Write `out`, its reference pack and its card. CheckpointError where the run holds no checkpoint."""
+    from .checkpoint import read_checkpoint, write_checkpoint
+    from .reference import read_reference, reference_path, write_reference
+
+    source = run / "best.safetensors" if run.is_dir() else run
+    checkpoint = read_checkpoint(source).exported()
+    pack = read_reference(reference_path(source))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_checkpoint(out, checkpoint)
+    pack_path = out.with_name(f"{out.stem}.reference.safetensors")
+    write_reference(pack_path, pack)
+    facts: dict[str, Any] = {
+        "title": title,
+        "architecture": checkpoint.config.architecture,
+        "objective": checkpoint.config.objective,
+        "prior": checkpoint.config.prior,
+        "parameters": sum(tensor.numel() for tensor in checkpoint.weights.values()),
+        "materials": checkpoint.dataset.get("training_materials", 0),
+        "sources": ", ".join(source["name"] for source in json.loads(checkpoint.dataset.get("sources", "[]"))),
+        "licence": checkpoint.dataset.get("licence", "licence not stated"),
+        "dataset_digest": checkpoint.dataset.get("sha256", ""),
+        "profile": checkpoint.profile,
+        "seen": checkpoint.training.get("materials", 0),
+        "steps": checkpoint.training.get("step", 0),
+        "hours": checkpoint.training.get("seconds", 0.0) / 3600,
+        "threads": threads,
+        "validation": _validation(checkpoint.training.get("validation")),
+        "weights": out.name,
+        "weights_digest": _digest(out),
+        "pack": pack_path.name,
+        "pack_digest": _digest(pack_path),
+        "settings": json.dumps(checkpoint.training.get("settings", {}), indent=1, sort_keys=True),
+        "evaluation": _evaluation(evaluations),
+    }
+    card = out.with_suffix(".md")
+    partial = card.with_name(f".{card.name}.partial")
+    partial.write_text(CARD.format(**facts), encoding="utf-8")
+    os.replace(partial, card)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _validation(found: dict[str, float] | None) -> str:
+    if not found or "bits" not in found:
+        return "not measured"
+    return f"{found['bits']:.2f} ± {found['bits_error']:.2f} bits a material (upper bound, corrected for settings)"
+
+
+def _evaluation(paths: list[Path]) -> str:
+    if not paths:
+        return ""
+    blocks = (f"\n`{path.name}`:\n\n```json\n{path.read_text(encoding='utf-8').strip()}\n```\n" for path in paths)
+    return "\nEvaluation, as `python -m reference_model.evaluate` wrote it:\n" + "".join(blocks)
+
+
+if __name__ == "__main__":
+    sys.exit(app(prog_name="python -m reference_model.export"))
