@@ -42,9 +42,7 @@ data they were trained on; cite the data's papers with them.
 
 @app.command()
 def main(
-    run: Annotated[
-        Path, typer.Argument(help="Run folder of `reference_model.train`, or a checkpoint in it.")
-    ],
+    run: Annotated[Path, typer.Argument(help="Run folder of `reference_model.train`, or a checkpoint in it.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write; pack and card lie beside it.")],
     title: Annotated[str, typer.Option(help="First line of the card.")] = "A model of protostructures",
     threads: Annotated[str, typer.Option(help="What the training ran on, in words, for the card.")] = "one CPU thread",

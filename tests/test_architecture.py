@@ -19,8 +19,8 @@ ORDER = {
         "textlines dataset tensorfile sources build realize relax hull metrics"
     ).split(),
     "reference_model": (
-        "element_features config batch transitions streams diffusion network sampler conditioning likelihood tensorfile checkpoint "
-        "reference train sample score extractor fwd report evaluate"
+        "element_features config batch transitions streams diffusion network sampler conditioning likelihood "
+        "tensorfile checkpoint reference train export sample score extractor fwd report evaluate"
     ).split(),
 }
 # Methods of a core type that call a later module, deferred into the method.
