@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module imports only from those before it (DESIGN.md, layout).
 ORDER = {
     "wyckoffkit": (
-        "errors tables elements spacegroup operations protostructure canonical label repair wren collapse enumeration symmetry encoding "
-        "textlines dataset tensorfile sources build realize relax hull metrics"
+        "errors tables elements spacegroup operations protostructure canonical label repair wren collapse "
+        "enumeration symmetry encoding textlines dataset tensorfile sources build realize relax hull metrics"
     ).split(),
     "reference_model": (
         "element_features config batch transitions streams diffusion network sampler conditioning likelihood "
