@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from ..batch import Batch, group_tables
 from ..config import ModelConfig
 from .layout import Block, Layout, layout
-from .linear import Linear, linear
+from .linear import Linear, linear, mlp
 from .pair import pair_attention
 
 
@@ -34,6 +34,9 @@ class MLP(nn.Sequential):
     @property
     def linears(self) -> list[Linear]:
         return [layer for layer in self if isinstance(layer, Linear)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mlp(x, self.linears)
 
 
 class WyckoffGNNLayer(nn.Module):

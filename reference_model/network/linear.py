@@ -7,6 +7,7 @@ with float32 accumulation. In bfloat16 PyTorch takes oneDNN by itself, and on ot
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,13 +17,15 @@ from torch import Tensor
 _HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
-def uses_onednn(x: Tensor) -> bool:
-    return _HAS_ONEDNN and x.dtype == torch.float32 and x.device.type == "cpu" and x.shape[0] > 0
+def _uses_onednn(x: Tensor, bias: Tensor | None) -> bool:
+    """Float32, and bfloat16 with a bias, which PyTorch would copy to every row first."""
+    known = x.dtype == torch.float32 or (x.dtype == torch.bfloat16 and bias is not None)
+    return _HAS_ONEDNN and known and x.device.type == "cpu" and x.shape[0] > 0
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x (M, K) times the transpose of weight (N, K), plus bias (N,): (M, N), without a gradient of its own."""
-    if uses_onednn(x):
+    if _uses_onednn(x, bias):
         return torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
     return F.linear(x, weight, bias)
 
@@ -49,11 +52,54 @@ class _Linear(torch.autograd.Function):
         )
 
 
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """What autocast asks for on a device, None where it is off."""
+    if not torch.amp.is_autocast_available(device.type) or not torch.is_autocast_enabled(device.type):
+        return None
+    return torch.get_autocast_dtype(device.type)
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`torch.nn.functional.linear` of x (M, K), on the faster of the two float32 libraries; autocast as ever."""
-    if uses_onednn(x) and not torch.is_autocast_enabled("cpu"):
+    """`torch.nn.functional.linear` of x (M, K), on the faster of the libraries; autocast as ever."""
+    dtype = autocast_dtype(x.device)
+    if dtype is None:
         return _Linear.apply(x, weight, bias)
-    return F.linear(x, weight, bias)
+    with torch.autocast(x.device.type, enabled=False):
+        return _Linear.apply(x.to(dtype), weight.to(dtype), bias.to(dtype))
+
+
+class _MLP(torch.autograd.Function):
+    """Of x (M, K), then weight and bias of each layer; keeps pre-activations and computes activations again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *layers: Tensor) -> Tensor:
+        z = [product(x, *layers[:2])]
+        for k in range(2, len(layers), 2):
+            z.append(product(F.silu(z[-1]), *layers[k : k + 2]))
+        ctx.save_for_backward(x, *layers[::2], *z[:-1])
+        return z[-1]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        n_layers = len(ctx.saved_tensors) // 2
+        x, weights, z = ctx.saved_tensors[0], ctx.saved_tensors[1 : n_layers + 1], ctx.saved_tensors[n_layers + 1 :]
+        grads: list[Tensor] = []
+        for k in reversed(range(n_layers)):
+            given = F.silu(z[k - 1]) if k else x
+            grads = [product(grad.t(), given.t()), grad.sum(0), *grads]
+            if k:
+                grad = torch.ops.aten.silu_backward(product(grad, weights[k].t()), z[k - 1])
+        return product(grad, weights[0].t()) if ctx.needs_input_grad[0] else None, *grads
+
+
+def mlp(x: Tensor, layers: Sequence[torch.nn.Linear]) -> Tensor:
+    """Linear layers with SiLU between them, x (M, K) to (M, N)."""
+    inputs = [x, *(tensor for layer in layers for tensor in (layer.weight, layer.bias))]
+    dtype = autocast_dtype(x.device)
+    if dtype is None:
+        return _MLP.apply(*inputs)
+    with torch.autocast(x.device.type, enabled=False):
+        return _MLP.apply(*(tensor.to(dtype) for tensor in inputs))
 
 
 class Linear(torch.nn.Linear):

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .layout import Block
-from .linear import product
+from .linear import autocast_dtype, product
 
-PAIRS_A_CHUNK = {"cpu": 2048}
-"""Pairs handled at a time: 2048 of width 544 are 4.5 MB in float32. Elsewhere `PAIRS_ON_DEVICE`."""
+PAIRS_A_CHUNK = {"cpu": 1024}
+"""Pairs handled at a time: 1024 of width 544 are 2.2 MB in float32. Elsewhere `PAIRS_ON_DEVICE`."""
 PAIRS_ON_DEVICE = 1 << 17
 KEPT_ITEM_SIZE = 2
 """Bytes of a number up to which pre-activations are kept for the backward pass."""
@@ -119,11 +119,10 @@ def pair_attention(
 
     The bias of that last layer cancels in the softmax. Under autocast everything but the softmax runs in its dtype.
     """
-    device_type = values.device.type
     weights = [tensor for layer in hidden for tensor in (layer.weight, layer.bias)]
     inputs = [first_i, first_j, values, score, *weights]
-    if not torch.amp.is_autocast_available(device_type) or not torch.is_autocast_enabled(device_type):
+    dtype = autocast_dtype(values.device)
+    if dtype is None:
         return _PairAttention.apply(blocks, *inputs)
-    dtype = torch.get_autocast_dtype(device_type)
-    with torch.autocast(device_type, enabled=False):
+    with torch.autocast(values.device.type, enabled=False):
         return _PairAttention.apply(blocks, *(tensor.to(dtype) for tensor in inputs))
