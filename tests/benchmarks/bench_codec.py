@@ -70,9 +70,17 @@ def bench_parse(labels, distinct):
         print(f"aviary: not measured ({error})")
     else:
         some = labels[:20_000]
-        peer = rate("parse, aviary, no validation", len(some), lambda: [parse_protostructure_label(x) for x in some], None, 1)
+        peer = rate(
+            "parse, aviary, no validation", len(some), lambda: [parse_protostructure_label(x) for x in some], None, 1
+        )
     rate("parse with full validation", len(labels), lambda: [parse_label(x) for x in labels], peer)
-    rate("parse with full validation, every pattern new", len(distinct), lambda: [parse_label(x) for x in distinct], peer, 1)
+    rate(
+        "parse with full validation, every pattern new",
+        len(distinct),
+        lambda: [parse_label(x) for x in distinct],
+        peer,
+        1,
+    )
     parsed = [parse_label(x) for x in labels]
     rate("format", len(labels), lambda: [format_label(p) for p in parsed])
     return parsed
@@ -102,7 +110,9 @@ def bench_canonical(labels, parsed):
         print(f"pymatgen: not measured ({error})")
     else:
         some = labels[:3000]
-        peer = rate("prototype, pymatgen", len(some), lambda: [get_prototype_from_protostructure(x) for x in some], None, 1)
+        peer = rate(
+            "prototype, pymatgen", len(some), lambda: [get_prototype_from_protostructure(x) for x in some], None, 1
+        )
     rate("prototype", len(parsed), lambda: [str(p.prototype()) for p in parsed], peer)
 
 

@@ -4,7 +4,8 @@
     python tests/benchmarks/bench_network.py --batch 256 --repeats 5
 
 Theirs needs torch_geometric. Every measurement runs in a process of its own with one thread, on the same materials (WBM
-labels, `WBM_LABELS`, else random ones) at the same t; a step is noising, forward, cross-entropy, backward, AdamW.
+labels, the file that WBM_LABELS names); a step is noising, forward, loss, backward, AdamW:
+D3PM with its cross-entropy, `compact` the jump objective.
 """
 
 from __future__ import annotations
@@ -24,16 +25,19 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from reference_model.batch import Batch, group_tables
 from reference_model.config import ModelConfig
+from reference_model.diffusion import Diffusion, cross_entropy, jump_loss, jump_targets
 from reference_model.network import build_network
 from wyckoffkit.encoding import to_columns
 from wyckoffkit.label import parse_label
 
 LABELS = Path(os.environ.get("WBM_LABELS", "/work/shared/data/wbm/wbm_labels.csv.gz"))
-VARIANTS = ("authors", "released float32", "released bfloat16", "paper float32", "paper bfloat16")
+VARIANTS = (
+    "authors",
+    *(f"{name} {dtype}" for name in ("released", "paper", "compact") for dtype in ("float32", "bfloat16")),
+)
 
 
 def materials(size: int) -> Batch:
@@ -55,28 +59,29 @@ def measure(step: Callable[[], None], repeats: int) -> dict[str, float]:
     return {"seconds": float(np.median(seconds)), "peak_mb": peak}
 
 
-def uniform_noise(x0: torch.Tensor, alpha_bar: torch.Tensor, n_classes: int) -> torch.Tensor:
-    keep = torch.rand(x0.shape) < alpha_bar
-    return torch.where(keep, x0, torch.randint(0, n_classes, x0.shape))
-
-
 def our_step(name: str, dtype: str, batch: Batch) -> Callable[[], None]:
     torch.manual_seed(0)
-    network = build_network(ModelConfig.named(name))
+    config = ModelConfig.named(name)
+    network = build_network(config)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-4, weight_decay=0.0, fused=True)
     generator = torch.Generator().manual_seed(0)
+    diffusion = Diffusion.of(config.prior, config.n_elements, config.max_count, config.T)
+
+    def d3pm_loss() -> torch.Tensor:
+        t = diffusion.draw_t(batch.n_materials, generator)
+        x_t = diffusion.noise(batch, t, generator)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
+            logits = network(x_t, t)
+        return cross_entropy(logits, batch)
+
+    def token_loss() -> torch.Tensor:
+        targets = jump_targets(batch, generator)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
+            tokens = network.next_token(targets.batch, targets.n_left)
+            return jump_loss(tokens, targets)
 
     def step() -> None:
-        t = torch.randint(1, 1000, (batch.n_materials,), generator=generator)
-        alpha_bar = torch.cos((t / 1000 + 0.008) / 1.008 * torch.pi / 2)
-        x_t = batch.with_state(
-            uniform_noise(batch.constrained, alpha_bar[batch.constrained_material], 101),
-            uniform_noise(batch.unconstrained, alpha_bar[batch.unconstrained_material, None], 55),
-        )
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
-            constrained, unconstrained = network(x_t, t)
-        loss = F.cross_entropy(constrained, batch.constrained, reduction="sum")
-        loss = loss + F.cross_entropy(unconstrained.flatten(0, 1), batch.unconstrained.flatten(), reduction="sum")
+        loss = token_loss() if config.objective == "jump" else d3pm_loss()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -188,6 +193,11 @@ def floor_seconds(name: str, batch: Batch, gflops: float) -> float:
     """Seconds of a step's multiply-adds (three products a weight and row: forward and both gradients) at `gflops`."""
     config = ModelConfig.named(name)
     pairs, nodes = int((batch.lengths**2).sum()), int(batch.lengths.sum())
+    if config.architecture == "compact":
+        d, tokens = config.hidden_size, nodes + batch.n_materials
+        layer = tokens * (4 + 2 * config.expansion) * d**2 + 2 * int(((batch.lengths + 1) ** 2).sum()) * d
+        heads = nodes * d * (d + config.n_elements) + 3 * len(batch.unconstrained) * config.n_elements * d
+        return 2 * 3 * (config.n_layers * layer + heads) / gflops / 1e9
     width, w_size = 2 * (config.hidden_size + config.embedding_size), config.hidden_size + config.embedding_size
     hidden, d = config.mlp_hidden_layers, config.hidden_size
     pair = pairs * (hidden - 1) * width**2
