@@ -1,0 +1,149 @@
+"""The first engine: our own. Builds crystals from representative coordinates and operations, exactly.
+
+A trial draws many cells and free parameters at once, keeps the roomiest, moves their atoms apart within the Wyckoff
+positions until they stand as far apart as they usually do, sets the volume, and has the group and the label found again.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..elements import ATOMIC_NUMBER, SYMBOLS
+from ..protostructure import Protostructure
+from ..symmetry.crystal import Crystal
+from .cells import draw_shapes
+from .orbits import centring, occupied, place
+from .packing import Candidates, Packing
+from .sizes import RADII, usual_distances, volume_of
+from .trial import ACCEPTED, OVERLAP, SUPERGROUP, SYMPREC, Realization, Trial, UnrealizedError, check, primitive_cell
+
+Floats = NDArray[np.float64]
+
+# Two atoms closer than this share of their covalent radii's sum overlap: of 18,559 known crystals, 1 % have less than
+# 0.74 and none less than 0.65.
+LEAST_CONTACT = 0.7
+# The volume may grow to this multiple of the expected one to make room.
+LARGEST_GROWTH = 1.6
+
+# Vectors between atoms that are looked at in one draw; the number of candidates follows from it.
+_DRAWN_VECTORS = 20_000
+_MOST_CANDIDATES = 64
+_FEWEST_CANDIDATES = 4
+# Of the candidates, how many are kept, and for how many steps their atoms are moved apart, until there is this much
+# room: the least distance over its usual value, of which known crystals have 0.88 (median).
+_KEPT = 4
+_STEPS = 16
+_ENOUGH_ROOM = 0.8
+
+
+class _Task(NamedTuple):
+    """What all trials of a protostructure share."""
+
+    protostructure: Protostructure
+    packing: Packing
+    radii: Floats
+    """(O, N) Å, sums of covalent radii."""
+    numbers: NDArray[np.int64]
+    """(N,)"""
+    volume: float
+    """Å3"""
+
+
+def most_trials(protostructure: Protostructure) -> int:
+    """How many trials a protostructure is given, by its free parameters: one where nothing can be drawn."""
+    if protostructure.dof == 0 and protostructure.space_group.crystal_system == "cubic":
+        return 1
+    return min(10 + 2 * protostructure.dof, 50)
+
+
+def realize(
+    protostructure: Protostructure,
+    generator: np.random.Generator,
+    *,
+    trials: int | None = None,
+    symprec: float = SYMPREC,
+) -> Realization:
+    """A crystal of a protostructure: cell and free coordinates are drawn, everything else is exact.
+
+    The crystal's own protostructure, found at `symprec` (Å), is the one asked for (under the affine profile). Raises
+    UnrealizedError (a RealizationError) with what became of the trials if none succeeds.
+    """
+    task = _task(protostructure)
+    made: list[Trial] = []
+    for _ in range(most_trials(protostructure) if trials is None else trials):
+        crystal, contact, trial = _attempt(task, generator, symprec)
+        made.append(trial)
+        if trial.outcome == ACCEPTED:
+            return Realization(protostructure, crystal, tuple(made), contact)
+    raise UnrealizedError(why_not(protostructure, made), tuple(made))
+
+
+def _task(protostructure: Protostructure) -> _Task:
+    group = protostructure.space_group
+    layout = occupied(group.number, tuple(orbit.letter for orbit in protostructure.orbits))
+    composition = protostructure.composition
+    elements = tuple(ATOMIC_NUMBER[element] for element in composition)
+    kind = np.array([elements.index(ATOMIC_NUMBER[orbit.element]) for orbit in protostructure.orbits])
+    pairs = np.ix_(kind, kind[layout.orbit])
+    numbers = np.array(elements)[kind[layout.orbit]]
+    radii = RADII[list(elements)]
+    packing = Packing(layout, group.crystal_system, usual_distances(elements, tuple(composition.values()))[pairs])
+    return _Task(protostructure, packing, (radii[:, None] + radii[None, :])[pairs], numbers, volume_of(numbers))
+
+
+def _attempt(task: _Task, generator: np.random.Generator, symprec: float) -> tuple[Crystal, float, Trial]:
+    packing = task.packing
+    candidates = _draw(task, generator)
+    if len(candidates.lattices) > 1:
+        room = packing.room(packing.contacts(candidates))
+        candidates = candidates[np.argsort(-room)[:_KEPT]]
+        candidates, room = packing.separate(candidates, enough=_ENOUGH_ROOM, steps=_STEPS)
+        candidates = candidates[np.argmax(room)[None]]
+    contacts = packing.contacts(candidates)
+    contact = float(packing.room(contacts, task.radii)[0])
+    growth = max(1.0, LEAST_CONTACT / max(contact, 1e-6))
+    lattice = candidates.lattices[0] * min(growth, np.cbrt(LARGEST_GROWTH))
+    crystal = Crystal(lattice, place(packing.layout, candidates.parameters)[0] % 1.0, task.numbers)
+    if growth**3 > LARGEST_GROWTH:
+        return crystal, contact, Trial(OVERLAP, _overlap(task, contacts.distances[0]))
+    trial = check(task.protostructure, primitive_cell(task.protostructure, crystal), symprec)
+    return crystal, contact * growth, trial
+
+
+def _draw(task: _Task, generator: np.random.Generator) -> Candidates:
+    group = task.protostructure.space_group
+    o, n = task.packing.usual.shape
+    k = int(np.clip(_DRAWN_VECTORS // (o * n * task.packing.shifts), _FEWEST_CANDIDATES, _MOST_CANDIDATES))
+    if most_trials(task.protostructure) == 1:
+        k = 1
+    shapes = draw_shapes(group.crystal_system, centring(group.number), k, generator)
+    return Candidates(shapes * np.cbrt(task.volume), generator.random((k, o, 3)))
+
+
+def _overlap(task: _Task, distances: Floats) -> str:
+    o, n = np.unravel_index(int(np.argmin(distances / task.radii)), distances.shape)
+    first = SYMBOLS[task.numbers[task.packing.layout.first[o]]]
+    distance, radii = distances[o, n], task.radii[o, n]
+    return (
+        f"{first} and {SYMBOLS[task.numbers[n]]} come within {distance:.2f} Å, {distance / radii:.2f} of their covalent "
+        f"radii's sum, at the volume expected; {LEAST_CONTACT} are wanted after growth by {LARGEST_GROWTH:g} at most"
+    )
+
+
+def why_not(protostructure: Protostructure, trials: list[Trial]) -> str:
+    """One sentence about trials that all failed."""
+    counts = Counter(trial.outcome for trial in trials)
+    told = ", ".join(f"{n} {outcome}" for outcome, n in counts.most_common())
+    common = counts.most_common(1)[0][0]
+    last = next(trial.reason for trial in reversed(trials) if trial.outcome == common)
+    if counts[SUPERGROUP] == len(trials):
+        what = "collapses: every choice of its free parameters tried lands in a larger group"
+    elif counts[OVERLAP] == len(trials):
+        what = "has no room: the packing is impossible, or too hard for this engine (PyXtal's is the second)"
+    else:
+        what = "could not be realized"
+    return f"{protostructure} {what} ({told}; the last: {last})"

@@ -1,0 +1,98 @@
+"""What a realization is, what became of each trial, and the check that every built crystal must pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RealizationError, SymmetryError
+from ..label import format_label
+from ..protostructure import Protostructure
+from ..symmetry.crystal import Crystal
+from ..symmetry.search import protostructure_of
+from .orbits import PRIMITIVE, centring, occupied
+
+SYMPREC = 1e-4  # Å
+# Under the full affine normalizer equal crystals have equal labels, whatever cell a symmetry search settles on.
+_PROFILE = "affine"
+
+ACCEPTED = "accepted"
+OVERLAP = "overlap"
+SUPERGROUP = "supergroup"
+OTHER_LABEL = "other label"
+NO_SYMMETRY = "no symmetry"
+NOT_BUILT = "not built"
+TIMEOUT = "timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One attempt to build a crystal."""
+
+    outcome: str
+    """accepted, overlap, supergroup, other label, no symmetry, not built or timeout."""
+    reason: str = ""
+    """Why it was rejected, in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Realization:
+    """A crystal of a protostructure, in the conventional cell of International Tables."""
+
+    protostructure: Protostructure
+    crystal: Crystal
+    """Sites run orbit by orbit, in the order of the protostructure's orbits; the first of each is its representative
+    triplet's."""
+    trials: tuple[Trial, ...]
+    """The last one was accepted."""
+    contact: float
+    """The least distance between two atoms over the sum of their covalent radii."""
+
+    def primitive(self) -> Crystal:
+        """The same crystal in a primitive cell."""
+        return primitive_cell(self.protostructure, self.crystal)
+
+
+class UnrealizedError(RealizationError):
+    """No trial gave a crystal of the protostructure; `trials` says what became of each."""
+
+    def __init__(self, message: str, trials: tuple[Trial, ...]) -> None:
+        super().__init__(message)
+        self.trials = trials
+
+
+def primitive_cell(protostructure: Protostructure, crystal: Crystal) -> Crystal:
+    """One site of each set that the centring translations connect, and the primitive cell vectors."""
+    number = protostructure.space_group.number
+    basis = PRIMITIVE[centring(number)]
+    kept = occupied(number, tuple(orbit.letter for orbit in protostructure.orbits)).sites.primitive
+    return Crystal(
+        basis @ crystal.lattice, crystal.frac[kept] @ np.linalg.inv(basis), crystal.numbers[kept], crystal.notes
+    )
+
+
+def check(protostructure: Protostructure, crystal: Crystal, symprec: float = SYMPREC) -> Trial:
+    """Find the crystal's protostructure again, tightly: it must be the one that was asked for.
+
+    The crystal is given in any cell; symprec in Å.
+    """
+    try:
+        found = protostructure_of(crystal, symprec=symprec, profile=None)
+    except SymmetryError as error:
+        return Trial(NO_SYMMETRY, str(error))
+    if found == protostructure:
+        return Trial(ACCEPTED)
+    asked_group, group = protostructure.space_group, found.space_group
+    if group != asked_group:
+        return Trial(
+            SUPERGROUP,
+            f"the crystal has the symmetry {group.symbol} ({group.number}), not {asked_group.symbol} "
+            f"({asked_group.number})",
+        )
+    if found.canonical(_PROFILE) == protostructure.canonical(_PROFILE):
+        return Trial(ACCEPTED)
+    return Trial(OTHER_LABEL, f"the crystal's label is {format_label(found)}")
+
+
