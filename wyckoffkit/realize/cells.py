@@ -70,6 +70,12 @@ def _cosine(degrees: Floats) -> Floats:
     return np.where(degrees == 90.0, 0.0, np.cos(np.radians(degrees)))
 
 
+def standard_orientation(lattice: Floats) -> Floats:
+    """The cell (3, 3) turned so that a lies along x and b in the xy plane."""
+    turned: Floats = np.linalg.cholesky(lattice @ lattice.T)
+    return turned
+
+
 def allowed_strain(crystal_system: str, tensors: Floats) -> Floats:
     """The part of tensors (K, 3, 3) that keeps the crystal system and the volume, as strains of a cell set up as above.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..elements import ATOMIC_NUMBER, SYMBOLS
 from ..protostructure import Protostructure
 from ..symmetry.crystal import Crystal
-from .cells import draw_shapes
+from .cells import draw_shapes, standard_orientation
 from .orbits import centring, occupied, place
 from .packing import Candidates, Packing
 from .sizes import RADII, usual_distances, volume_of
@@ -106,7 +106,7 @@ def _attempt(task: _Task, generator: np.random.Generator, symprec: float) -> tup
     contacts = packing.contacts(candidates)
     contact = float(packing.room(contacts, task.radii)[0])
     growth = max(1.0, LEAST_CONTACT / max(contact, 1e-6))
-    lattice = candidates.lattices[0] * min(growth, np.cbrt(LARGEST_GROWTH))
+    lattice = standard_orientation(candidates.lattices[0]) * min(growth, np.cbrt(LARGEST_GROWTH))
     crystal = Crystal(lattice, place(packing.layout, candidates.parameters)[0] % 1.0, task.numbers)
     if growth**3 > LARGEST_GROWTH:
         return crystal, contact, Trial(OVERLAP, _overlap(task, contacts.distances[0]))

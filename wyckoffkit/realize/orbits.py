@@ -21,7 +21,7 @@ from ..spacegroup import SpaceGroup
 Floats = NDArray[np.float64]
 
 # Offsets are kept as integers over this: halves, thirds, quarters, sixths and eighths are all that occur.
-_UNIT = 24
+UNIT = 24
 
 _TERM = re.compile(r"([+-]?)(?:(\d+)/(\d+)|(\d*)([xyz])|(\d+))")
 
@@ -60,9 +60,9 @@ def parse_triplet(triplet: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             if name:
                 matrix[row, "xyz".index(name)] += s * int(factor or 1)
             else:
-                part = Fraction(int(whole or numerator), int(denominator or 1)) * _UNIT
+                part = Fraction(int(whole or numerator), int(denominator or 1)) * UNIT
                 if part.denominator != 1:
-                    raise ValueError(f"{triplet}: {part / _UNIT} is no multiple of 1/{_UNIT}")
+                    raise ValueError(f"{triplet}: {part / UNIT} is no multiple of 1/{UNIT}")
                 offset[row] += s * int(part)
     return matrix, offset
 
@@ -107,13 +107,13 @@ def sites(number: int, letter: str) -> Sites:
     for operation, translation in product(operations(number), lattice):
         rotation, shift = parse_triplet(operation)
         matrix = rotation @ first
-        offset = (rotation @ first_offset + shift + translation) % _UNIT
+        offset = (rotation @ first_offset + shift + translation) % UNIT
         key = matrix.tobytes() + offset.tobytes()
         if key not in found:
-            copies = [matrix.tobytes() + ((offset + t) % _UNIT).tobytes() for t in lattice]
+            copies = [matrix.tobytes() + ((offset + t) % UNIT).tobytes() for t in lattice]
             found[key] = (matrix, offset, not any(copy in found for copy in copies))
     matrices, offsets, primitive = zip(*found.values(), strict=True)
-    return Sites(np.array(matrices, np.float64), np.array(offsets, np.float64) / _UNIT, np.array(primitive))
+    return Sites(np.array(matrices, np.float64), np.array(offsets, np.float64) / UNIT, np.array(primitive))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
