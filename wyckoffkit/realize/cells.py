@@ -72,8 +72,7 @@ def _cosine(degrees: Floats) -> Floats:
 
 def standard_orientation(lattice: Floats) -> Floats:
     """The cell (3, 3) turned so that a lies along x and b in the xy plane."""
-    turned: Floats = np.linalg.cholesky(lattice @ lattice.T)
-    return turned
+    return np.linalg.cholesky(lattice @ lattice.T).astype(np.float64)
 
 
 def allowed_strain(crystal_system: str, tensors: Floats) -> Floats:
@@ -82,16 +81,16 @@ def allowed_strain(crystal_system: str, tensors: Floats) -> Floats:
     The mean of a tensor over the point group; its trace, which would change the volume, is taken off.
     """
     strain = np.zeros_like(tensors)
-    diagonal = tensors[:, (0, 1, 2), (0, 1, 2)]
-    diagonal = diagonal - diagonal.mean(axis=1, keepdims=True)
+    trace_free: Floats = tensors[:, (0, 1, 2), (0, 1, 2)]
+    trace_free = trace_free - trace_free.mean(axis=1, keepdims=True)
     match crystal_system:
         case "cubic":
             return strain
         case "tetragonal" | "trigonal" | "hexagonal":
-            diagonal[:, :2] = diagonal[:, :2].mean(axis=1, keepdims=True)
+            trace_free[:, :2] = trace_free[:, :2].mean(axis=1, keepdims=True)
         case "monoclinic":
             strain[:, 0, 2] = strain[:, 2, 0] = (tensors[:, 0, 2] + tensors[:, 2, 0]) / 2
         case "triclinic":
             strain = (tensors + tensors.transpose(0, 2, 1)) / 2
-    strain[:, (0, 1, 2), (0, 1, 2)] = diagonal
+    strain[:, (0, 1, 2), (0, 1, 2)] = trace_free
     return strain

@@ -1,7 +1,7 @@
 """The first engine: our own. Builds crystals from representative coordinates and operations, exactly.
 
 A trial draws many cells and free parameters at once, keeps the roomiest, moves their atoms apart within the Wyckoff
-positions until they stand as far apart as they usually do, sets the volume, and has the group and the label found again.
+positions until they stand as far apart as they usually do, sets the volume, and has group and label found again.
 """
 
 from __future__ import annotations
@@ -14,29 +14,36 @@ from numpy.typing import NDArray
 
 from ..elements import ATOMIC_NUMBER, SYMBOLS
 from ..protostructure import Protostructure
-from ..symmetry.crystal import Crystal
 from .cells import draw_shapes, standard_orientation
-from .orbits import centring, occupied, place
+from .orbits import centring, occupied
 from .packing import Candidates, Packing
-from .sizes import RADII, usual_distances, volume_of
-from .trial import ACCEPTED, OVERLAP, SUPERGROUP, SYMPREC, Realization, Trial, UnrealizedError, check, primitive_cell
+from .sizes import radii_sums, usual_distances, volume_of
+from .trial import (
+    ACCEPTED,
+    LARGEST_GROWTH,
+    LEAST_CONTACT,
+    OVERLAP,
+    SUPERGROUP,
+    SYMPREC,
+    Realization,
+    Trial,
+    UnrealizedError,
+    build,
+    check,
+    grown,
+    primitive_cell,
+)
 
 Floats = NDArray[np.float64]
 
-# Two atoms closer than this share of their covalent radii's sum overlap: of 18,559 known crystals, 1 % have less than
-# 0.74 and none less than 0.65.
-LEAST_CONTACT = 0.7
-# The volume may grow to this multiple of the expected one to make room.
-LARGEST_GROWTH = 1.6
-
 # Vectors between atoms that are looked at in one draw; the number of candidates follows from it.
-_DRAWN_VECTORS = 20_000
+_DRAWN_VECTORS = 12_000
 _MOST_CANDIDATES = 64
 _FEWEST_CANDIDATES = 4
 # Of the candidates, how many are kept, and for how many steps their atoms are moved apart, until there is this much
 # room: the least distance over its usual value, of which known crystals have 0.88 (median).
-_KEPT = 4
-_STEPS = 16
+_KEPT = 3
+_STEPS = 20
 _ENOUGH_ROOM = 0.8
 
 
@@ -75,10 +82,10 @@ def realize(
     task = _task(protostructure)
     made: list[Trial] = []
     for _ in range(most_trials(protostructure) if trials is None else trials):
-        crystal, contact, trial = _attempt(task, generator, symprec)
+        lattice, parameters, contact, trial = _attempt(task, generator, symprec)
         made.append(trial)
         if trial.outcome == ACCEPTED:
-            return Realization(protostructure, crystal, tuple(made), contact)
+            return Realization(protostructure, lattice, parameters, tuple(made), contact)
     raise UnrealizedError(why_not(protostructure, made), tuple(made))
 
 
@@ -90,28 +97,27 @@ def _task(protostructure: Protostructure) -> _Task:
     kind = np.array([elements.index(ATOMIC_NUMBER[orbit.element]) for orbit in protostructure.orbits])
     pairs = np.ix_(kind, kind[layout.orbit])
     numbers = np.array(elements)[kind[layout.orbit]]
-    radii = RADII[list(elements)]
     packing = Packing(layout, group.crystal_system, usual_distances(elements, tuple(composition.values()))[pairs])
-    return _Task(protostructure, packing, (radii[:, None] + radii[None, :])[pairs], numbers, volume_of(numbers))
+    return _Task(protostructure, packing, radii_sums(protostructure, layout.orbit), numbers, volume_of(numbers))
 
 
-def _attempt(task: _Task, generator: np.random.Generator, symprec: float) -> tuple[Crystal, float, Trial]:
+def _attempt(task: _Task, generator: np.random.Generator, symprec: float) -> tuple[Floats, Floats, float, Trial]:
     packing = task.packing
     candidates = _draw(task, generator)
     if len(candidates.lattices) > 1:
         room = packing.room(packing.contacts(candidates))
         candidates = candidates[np.argsort(-room)[:_KEPT]]
         candidates, room = packing.separate(candidates, enough=_ENOUGH_ROOM, steps=_STEPS)
-        candidates = candidates[np.argmax(room)[None]]
+        candidates = candidates[np.array([room.argmax()])]
     contacts = packing.contacts(candidates)
     contact = float(packing.room(contacts, task.radii)[0])
-    growth = max(1.0, LEAST_CONTACT / max(contact, 1e-6))
-    lattice = standard_orientation(candidates.lattices[0]) * min(growth, np.cbrt(LARGEST_GROWTH))
-    crystal = Crystal(lattice, place(packing.layout, candidates.parameters)[0] % 1.0, task.numbers)
-    if growth**3 > LARGEST_GROWTH:
-        return crystal, contact, Trial(OVERLAP, _overlap(task, contacts.distances[0]))
+    lattice, grown_contact = grown(standard_orientation(candidates.lattices[0]), contact)
+    parameters = candidates.parameters[0] * packing.layout.free % 1.0
+    if grown_contact < LEAST_CONTACT:
+        return lattice, parameters, grown_contact, Trial(OVERLAP, _overlap(task, contacts.distances[0]))
+    crystal = build(task.protostructure, lattice, parameters)
     trial = check(task.protostructure, primitive_cell(task.protostructure, crystal), symprec)
-    return crystal, contact * growth, trial
+    return lattice, parameters, grown_contact, trial
 
 
 def _draw(task: _Task, generator: np.random.Generator) -> Candidates:
@@ -129,8 +135,8 @@ def _overlap(task: _Task, distances: Floats) -> str:
     first = SYMBOLS[task.numbers[task.packing.layout.first[o]]]
     distance, radii = distances[o, n], task.radii[o, n]
     return (
-        f"{first} and {SYMBOLS[task.numbers[n]]} come within {distance:.2f} Å, {distance / radii:.2f} of their covalent "
-        f"radii's sum, at the volume expected; {LEAST_CONTACT} are wanted after growth by {LARGEST_GROWTH:g} at most"
+        f"{first} and {SYMBOLS[task.numbers[n]]} come within {distance:.2f} Å, {distance / radii:.2f} of their "
+        f"covalent radii's sum, at the volume expected; {LEAST_CONTACT} are wanted after growth by {LARGEST_GROWTH:g} at most"
     )
 
 

@@ -100,9 +100,7 @@ def format_cif(realization: Realization) -> str:
     lines += [f"_cell_volume {crystal.volume:.8f}", _cif_symmetry(group.number), "loop_"]
     lines += [
         f" _atom_site_{name}"
-        for name in (
-            "label type_symbol symmetry_multiplicity Wyckoff_symbol fract_x fract_y fract_z occupancy"
-        ).split()
+        for name in ("label type_symbol symmetry_multiplicity Wyckoff_symbol fract_x fract_y fract_z occupancy").split()
     ]
     site = 0
     for i, orbit in enumerate(protostructure.orbits, start=1):

@@ -127,6 +127,8 @@ class Occupied:
     """(O,) the first site of each orbit."""
     amounts: NDArray[np.int64]
     """(O,) how many sites each orbit has."""
+    free: NDArray[np.bool_]
+    """(O, 3) which of x, y, z the representative triplet of each orbit names."""
     projections: Floats
     """(O, 3, 3) from a fractional move of the orbit's first site, in a free direction, to the parameters."""
 
@@ -142,8 +144,15 @@ def occupied(number: int, letters: tuple[str, ...]) -> Occupied:
         np.concatenate([part.primitive for part in parts]),
     )
     first = np.concatenate([[0], np.cumsum(amounts)[:-1]])
-    projections = np.linalg.pinv(joined.matrices[first])
-    return Occupied(joined, np.repeat(np.arange(len(parts)), amounts), first, amounts, projections)
+    representatives = joined.matrices[first]
+    return Occupied(
+        joined,
+        np.repeat(np.arange(len(parts)), amounts),
+        first,
+        amounts,
+        representatives.any(axis=1),
+        np.linalg.pinv(representatives),
+    )
 
 
 def place(layout: Occupied, parameters: Floats) -> Floats:

@@ -25,12 +25,15 @@ _OBLIQUE_AXES = {
 # One of each pair of opposite translations.
 _TRANSLATIONS = np.array([s for s in product((-1, 0, 1), repeat=3) if s > (0, 0, 0)], np.float64)
 
-# Of its overlaps, how much an atom moves in one step, and how many of them count as one (it is pushed by all, so it would
-# overshoot); how strongly the cell follows, and its largest strain in a step.
+# Of its overlaps, how much an atom moves in one step, and how many of them count as one (it is pushed by all, so it
+# would overshoot); how strongly the cell follows, and its largest strain in a step.
 _STEP = 0.7
 _SHARED = 2
 _CELL_STEP = 0.6
 _LARGEST_STRAIN = 0.1
+# Moving atoms apart ends where this many steps did not gain this factor of room.
+_PATIENCE = 4
+_GAIN = 1.01
 
 
 @cache
@@ -76,7 +79,7 @@ class _Contacts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Packing:
-    """Which atoms are where and how close they usually come: all that distances depend on but for the numbers drawn."""
+    """Which atoms are where and how close they usually come."""
 
     layout: Occupied
     crystal_system: str
@@ -121,21 +124,24 @@ class Packing:
     def separate(self, candidates: Candidates, *, enough: float, steps: int) -> tuple[Candidates, Floats]:
         """Move overlapping atoms apart, and let the cell's shape follow at constant volume.
 
-        Until one candidate has `enough` room, or for so many steps; each is returned as it was when it had the most, with
-        that room (K,). Every move keeps the Wyckoff positions: the sum of
-        the pushes on an atom has its site symmetry, so it lies in the position's own free directions.
+        Until one candidate has `enough` room or no step helps, for so many steps at most; each is returned as it was
+        when it had the most, with that room (K,). Every move keeps the Wyckoff positions: the sum of the pushes on an
+        atom has its site symmetry, so it lies in the position's own free directions.
         """
         contacts = self.contacts(candidates)
         room = self.room(contacts)
         best, most_room = candidates, room
+        progress = [most_room.max()]
         for _ in range(steps):
-            if most_room.max() >= enough:
+            stalled = len(progress) > _PATIENCE and progress[-1] < _GAIN * progress[-_PATIENCE - 1]
+            if progress[-1] >= enough or stalled:
                 break
             candidates = self._pushed(candidates, contacts)
             contacts = self.contacts(candidates)
             room = self.room(contacts)
             best = best.replaced(room > most_room, candidates)
             most_room = np.maximum(room, most_room)
+            progress.append(most_room.max())
         return best, most_room
 
     def _pushed(self, candidates: Candidates, contacts: _Contacts) -> Candidates:
@@ -159,6 +165,6 @@ class Packing:
         strain = allowed_strain(self.crystal_system, virial) * (_CELL_STEP / (amounts * own**2).sum())
         largest = np.abs(strain).max(axis=(1, 2))
         strain *= (np.minimum(largest, _LARGEST_STRAIN) / np.maximum(largest, 1e-12))[:, None, None]
-        strained = lattices + lattices @ strain
+        strained: Floats = lattices + lattices @ strain
         strained *= np.cbrt(np.linalg.det(lattices) / np.linalg.det(strained))[:, None, None]
         return strained

@@ -14,6 +14,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from ..elements import ATOMIC_NUMBER
+from ..protostructure import Protostructure
+
 # fmt: off
 RADII: NDArray[np.float64] = np.array([
     0,
@@ -75,3 +78,10 @@ def usual_distances(elements: tuple[int, ...], amounts: tuple[int, ...]) -> NDAr
     apart[np.ix_(cation, cation)] = _CATIONS_APART
     distances: NDArray[np.float64] = apart * (RADII[z][:, None] + RADII[z][None, :])
     return distances
+
+
+def radii_sums(protostructure: Protostructure, orbit: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(O, N) Å: sums of covalent radii of each orbit and each site, whose orbit is given (N,)."""
+    radii = RADII[[ATOMIC_NUMBER[o.element] for o in protostructure.orbits]]
+    sums: NDArray[np.float64] = radii[:, None] + radii[orbit][None, :]
+    return sums

@@ -7,14 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..elements import ATOMIC_NUMBER
 from ..errors import RealizationError, SymmetryError
 from ..label import format_label
 from ..protostructure import Protostructure
 from ..symmetry.crystal import Crystal
 from ..symmetry.search import protostructure_of
-from .orbits import PRIMITIVE, centring, occupied
+from .orbits import PRIMITIVE, centring, occupied, place
 
 SYMPREC = 1e-4  # Å
+# Two atoms closer than this share of their covalent radii's sum overlap: of 18,559 known crystals, 1 % have less than
+# 0.74 and none less than 0.65.
+LEAST_CONTACT = 0.7
+# A cell may grow to this multiple of its volume to make that room.
+LARGEST_GROWTH = 1.6
 # Under the full affine normalizer equal crystals have equal labels, whatever cell a symmetry search settles on.
 _PROFILE = "affine"
 
@@ -42,13 +48,20 @@ class Realization:
     """A crystal of a protostructure, in the conventional cell of International Tables."""
 
     protostructure: Protostructure
-    crystal: Crystal
-    """Sites run orbit by orbit, in the order of the protostructure's orbits; the first of each is its representative
-    triplet's."""
+    lattice: NDArray[np.float64]
+    """(3, 3) rows are the cell vectors, Å; a along x, b in the xy plane."""
+    parameters: NDArray[np.float64]
+    """(O, 3) x, y, z in the representative triplet of each orbit's position; 0 where the triplet does not name them."""
     trials: tuple[Trial, ...]
     """The last one was accepted."""
     contact: float
     """The least distance between two atoms over the sum of their covalent radii."""
+
+    @property
+    def crystal(self) -> Crystal:
+        """Sites run orbit by orbit, in the order of the protostructure's orbits; the first of each is its
+        representative triplet's."""
+        return build(self.protostructure, self.lattice, self.parameters)
 
     def primitive(self) -> Crystal:
         """The same crystal in a primitive cell."""
@@ -61,6 +74,20 @@ class UnrealizedError(RealizationError):
     def __init__(self, message: str, trials: tuple[Trial, ...]) -> None:
         super().__init__(message)
         self.trials = trials
+
+
+def build(protostructure: Protostructure, lattice: NDArray[np.float64], parameters: NDArray[np.float64]) -> Crystal:
+    """The crystal that a cell (3, 3) and free parameters (O, 3) make of a protostructure."""
+    layout = occupied(protostructure.space_group.number, tuple(orbit.letter for orbit in protostructure.orbits))
+    numbers = np.array([ATOMIC_NUMBER[orbit.element] for orbit in protostructure.orbits])
+    return Crystal(lattice, place(layout, parameters[None])[0] % 1.0, numbers[layout.orbit])
+
+
+def grown(lattice: NDArray[np.float64], contact: float) -> tuple[NDArray[np.float64], float]:
+    """The cell grown until atoms are LEAST_CONTACT apart, by LARGEST_GROWTH at most; and the contact it then has."""
+    factor = float(np.clip(LEAST_CONTACT / max(contact, 1e-6), 1.0, np.cbrt(LARGEST_GROWTH)))
+    # Rounding must not turn the contact just reached into an overlap.
+    return lattice * factor, LEAST_CONTACT if np.isclose(contact * factor, LEAST_CONTACT) else contact * factor
 
 
 def primitive_cell(protostructure: Protostructure, crystal: Crystal) -> Crystal:
@@ -94,5 +121,3 @@ def check(protostructure: Protostructure, crystal: Crystal, symprec: float = SYM
     if found.canonical(_PROFILE) == protostructure.canonical(_PROFILE):
         return Trial(ACCEPTED)
     return Trial(OTHER_LABEL, f"the crystal's label is {format_label(found)}")
-
-

@@ -1,0 +1,21 @@
+"""From a protostructure to crystals: cells and free coordinates are drawn, the rest is exact."""
+
+from .engine import most_trials, realize
+from .files import FORMATS, format_cif, format_extxyz, format_poscar, structure_dict
+from .second import PyxtalEngine
+from .trial import Realization, Trial, UnrealizedError, build
+
+__all__ = [
+    "FORMATS",
+    "PyxtalEngine",
+    "Realization",
+    "Trial",
+    "UnrealizedError",
+    "build",
+    "format_cif",
+    "format_extxyz",
+    "format_poscar",
+    "most_trials",
+    "realize",
+    "structure_dict",
+]

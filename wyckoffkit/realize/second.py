@@ -1,0 +1,193 @@
+"""The second engine: PyXtal, in a worker process that is ended when it takes too long.
+
+PyXtal's own verdict is not relied on: it may drop a site that does not fit its letter and call the crystal valid. What
+it draws (cell and free parameters) is built and checked like the first engine's. Fredericks et al., Comput. Phys.
+Commun. 261, 107810 (2021).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import RealizationError, WyckoffkitError
+from ..label import format_label, parse_label
+from ..protostructure import Protostructure
+from .cells import standard_orientation
+from .engine import most_trials, why_not
+from .orbits import occupied
+from .packing import Candidates, Packing
+from .sizes import radii_sums
+from .trial import (
+    ACCEPTED,
+    LEAST_CONTACT,
+    NOT_BUILT,
+    OVERLAP,
+    SYMPREC,
+    TIMEOUT,
+    Realization,
+    Trial,
+    UnrealizedError,
+    build,
+    check,
+    grown,
+    primitive_cell,
+)
+
+DEFAULT_TIMEOUT = 20.0  # s
+# Importing PyXtal takes a second or two; on a busy machine many times that.
+_START_TIMEOUT = 120.0
+
+Floats = NDArray[np.float64]
+
+
+class PyxtalEngine:
+    """Realizes protostructures through PyXtal; use it as a context, which ends the worker process.
+
+    `timeout` is for one trial, in seconds. Raises RealizationError where PyXtal is not installed.
+    """
+
+    def __init__(self, timeout: float = DEFAULT_TIMEOUT) -> None:
+        if importlib.util.find_spec("pyxtal") is None:
+            raise RealizationError(
+                "the second engine is PyXtal, which is not installed: pip install 'wyckoffkit[structures]'"
+            )
+        self._timeout = timeout
+        self._process: Any = None
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> PyxtalEngine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def realize(
+        self,
+        protostructure: Protostructure,
+        generator: np.random.Generator,
+        *,
+        trials: int | None = None,
+        symprec: float = SYMPREC,
+    ) -> Realization:
+        """As `wyckoffkit.realize.realize`, through PyXtal."""
+        made: list[Trial] = []
+        # A trial of PyXtal's holds many draws of its own, and one that failed seldom succeeds later.
+        for _ in range(min(most_trials(protostructure), 5) if trials is None else trials):
+            drawn = self._draw(protostructure, int(generator.integers(1 << 62)))
+            if isinstance(drawn, Trial):
+                made.append(drawn)
+                if drawn.outcome == TIMEOUT:
+                    break
+                continue
+            lattice, parameters = drawn
+            lattice, contact = grown(lattice, _contact(protostructure, lattice, parameters))
+            trial = Trial(OVERLAP, f"PyXtal left a contact of {contact:.2f}, {LEAST_CONTACT} of radii are wanted")
+            if contact >= LEAST_CONTACT:
+                crystal = build(protostructure, lattice, parameters)
+                trial = check(protostructure, primitive_cell(protostructure, crystal), symprec)
+            made.append(trial)
+            if trial.outcome == ACCEPTED:
+                return Realization(protostructure, lattice, parameters, tuple(made), contact)
+        raise UnrealizedError(why_not(protostructure, made), tuple(made))
+
+    def _draw(self, protostructure: Protostructure, seed: int) -> tuple[Floats, Floats] | Trial:
+        try:
+            connection = self._started()
+            connection.send((format_label(protostructure), seed))
+            if not connection.poll(self._timeout):
+                self.close()
+                return Trial(TIMEOUT, f"PyXtal gave no answer within {self._timeout:g} s")
+            answer = connection.recv()
+        except (EOFError, ConnectionResetError, BrokenPipeError):
+            self.close()
+            return Trial(NOT_BUILT, "the process with PyXtal died")
+        if isinstance(answer, str):
+            return Trial(NOT_BUILT, answer)
+        lattice, positions = (np.array(part, np.float64) for part in answer)
+        layout = occupied(protostructure.space_group.number, tuple(orbit.letter for orbit in protostructure.orbits))
+        moves = positions - layout.sites.offsets[layout.first]
+        parameters = (layout.projections @ moves[..., None])[..., 0] * layout.free % 1.0
+        return standard_orientation(lattice), parameters
+
+    def _started(self) -> Connection:
+        if self._connection is not None:
+            return self._connection
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process.start()
+        theirs.close()
+        if not self._connection.poll(_START_TIMEOUT):
+            self.close()
+            raise RealizationError(f"PyXtal was not imported within {_START_TIMEOUT:g} s")
+        self._connection.recv()
+        return self._connection
+
+
+def _contact(protostructure: Protostructure, lattice: Floats, parameters: Floats) -> float:
+    layout = occupied(protostructure.space_group.number, tuple(orbit.letter for orbit in protostructure.orbits))
+    packing = Packing(layout, protostructure.space_group.crystal_system, radii_sums(protostructure, layout.orbit))
+    return float(packing.room(packing.contacts(Candidates(lattice[None], parameters[None])))[0])
+
+
+def _serve(connection: Connection) -> None:
+    """Body of the worker: labels and seeds in, cells and positions (or a reason) out, until the pipe closes."""
+    import pyxtal  # type: ignore[import-untyped]  # noqa: F401 - imported before the clock of the first trial starts
+
+    connection.send("ready")
+    with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
+        while True:
+            label, seed = connection.recv()
+            connection.send(draw_with_pyxtal(parse_label(label), np.random.default_rng(seed)))
+
+
+def draw_with_pyxtal(protostructure: Protostructure, generator: np.random.Generator) -> tuple[Any, Any] | str:
+    """The lattice (3, 3) and the position (O, 3) of each orbit that PyXtal draws, or why it has none."""
+    from pyxtal import pyxtal
+
+    group, occupations = protostructure.space_group, protostructure.occupations
+    wanted = [[f"{group.position(x).multiplicity}{x}" for x in letters] for letters in occupations.values()]
+    made = pyxtal()
+    try:
+        # `seed=` does not seed PyXtal; a generator does.
+        made.from_random(
+            3,
+            group.number,
+            list(occupations),
+            list(protostructure.composition.values()),
+            sites=wanted,
+            random_state=generator,
+        )
+    except (WyckoffkitError, ValueError, RuntimeError, IndexError, TypeError, AttributeError, KeyError) as error:
+        return f"PyXtal failed: {type(error).__name__}: {error}"
+    if not made.valid:
+        return "PyXtal found no packing"
+    places: dict[tuple[str, str], list[list[float]]] = {}
+    for site in made.atom_sites:
+        places.setdefault((site.specie, site.wp.letter), []).append([float(x) for x in site.position])
+    try:
+        # PyXtal may drop a site: then one of these is missing.
+        positions = [places[orbit.element, orbit.letter].pop() for orbit in protostructure.orbits]
+    except (KeyError, IndexError):
+        return f"PyXtal dropped a site: it made {', '.join(f'{e} {w}' for e, w in places)}"
+    return made.lattice.matrix.tolist(), positions
