@@ -1,0 +1,211 @@
+"""Many labels into one folder: a row for every trial, structures as files, and a restart that does only the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import RealizationError
+from ..label import format_label, parse_label
+from ..protostructure import Protostructure
+from .engine import realize
+from .files import FORMATS, format_extxyz
+from .record import Record, Row, read_rows
+from .second import DEFAULT_TIMEOUT, PyxtalEngine
+from .trial import ACCEPTED, SYMPREC, Realization, Trial, UnrealizedError
+
+KIND = "trials"
+RECORD_NAME = "trials.jsonl"
+STRUCTURES_NAME = "realized.xyz"
+
+ENGINES = ("wyckoffkit", "pyxtal", "both")
+
+# Labels that one task of a worker process holds.
+_CHUNK = 32
+# File names on common systems hold 255 bytes.
+_LONGEST_STEM = 180
+
+
+@dataclass(frozen=True, slots=True)
+class RealizeOptions:
+    """How labels are realized. Raises RealizationError for options that cannot be."""
+
+    seed: int = 0
+    copies: int = 1
+    """Crystals of each label."""
+    engine: str = "wyckoffkit"
+    """wyckoffkit, pyxtal, or both: PyXtal where our own finds none."""
+    trials: int | None = None
+    """At most this many; None: by the number of free parameters."""
+    symprec: float = SYMPREC
+    """Å, at which the group is found again."""
+    timeout: float = DEFAULT_TIMEOUT
+    """Seconds for a trial of PyXtal's."""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise RealizationError(f"the engines are {', '.join(ENGINES)}, got {self.engine!r}")
+        if self.copies < 1 or (self.trials is not None and self.trials < 1):
+            raise RealizationError(f"copies and trials are 1 or more, got {self.copies} and {self.trials}")
+        if not (self.symprec > 0 and self.timeout > 0):
+            raise RealizationError(f"symprec and timeout are above 0, got {self.symprec} and {self.timeout}")
+
+
+def generator_for(seed: int, label: str, copy: int = 0) -> np.random.Generator:
+    """Randomness that depends on nothing but these three, so that neither order nor parallel work changes a crystal."""
+    digest = hashlib.blake2b(label.encode(), digest_size=16).digest()
+    return np.random.default_rng([seed, copy, *np.frombuffer(digest, "<u4").tolist()])
+
+
+def realize_one(protostructure: Protostructure, copy: int, options: RealizeOptions) -> list[Row]:
+    """A row for each trial; the last one carries the crystal, if one was found."""
+    label = format_label(protostructure)
+    generator = generator_for(options.seed, label, copy)
+    rows: list[Row] = []
+    for engine in ("wyckoffkit", "pyxtal") if options.engine == "both" else (options.engine,):
+        realizer = realize if engine == "wyckoffkit" else _second(options.timeout).realize
+        made: Realization | None = None
+        try:
+            made = realizer(protostructure, generator, trials=options.trials, symprec=options.symprec)
+            trials: Sequence[Trial] = made.trials
+        except UnrealizedError as error:
+            trials = error.trials
+        for trial in trials:
+            row = {"label": label, "copy": copy, "trial": len(rows) + 1, "engine": engine, **asdict(trial)}
+            rows.append(row)
+        if made:
+            rows[-1] |= _crystal_fields(made)
+            break
+    rows[-1]["last"] = True
+    return rows
+
+
+@cache
+def _second(timeout: float) -> PyxtalEngine:
+    """One worker a process, for as long as the process lives; being a daemon, it ends with it."""
+    return PyxtalEngine(timeout)
+
+
+def _crystal_fields(realization: Realization) -> Row:
+    return {
+        "contact": round(realization.contact, 4),
+        "lattice": realization.lattice.tolist(),
+        "parameters": realization.parameters.tolist(),
+    }
+
+
+def realization_of(row: Row) -> Realization:
+    """The crystal in an accepted row."""
+    trial = Trial(row["outcome"], row["reason"])
+    lattice, parameters = np.array(row["lattice"], np.float64), np.array(row["parameters"], np.float64)
+    return Realization(parse_label(row["label"]), lattice, parameters, (trial,), row["contact"])
+
+
+def _work(tasks: Sequence[tuple[Protostructure, int]], options: RealizeOptions) -> list[list[Row]]:
+    return [realize_one(protostructure, copy, options) for protostructure, copy in tasks]
+
+
+def realize_many(
+    protostructures: Iterable[Protostructure],
+    folder: Path,
+    options: RealizeOptions,
+    *,
+    formats: Sequence[str] = ("cif",),
+    jobs: int = 1,
+    executor: Executor | None = None,
+) -> Iterator[list[Row]]:
+    """The rows of each label (and copy) as they are done, those of an earlier run first.
+
+    Writes `trials.jsonl`, a folder for each format, and at the end `realized.xyz`. A label that comes twice is done
+    once. Work is spread over `jobs` processes, or given to an executor (a dask client's, say).
+    """
+    for name in formats:
+        if name not in FORMATS:
+            raise RealizationError(f"{name!r} is not a format: there are {', '.join(FORMATS)}")
+    with Record(folder / RECORD_NAME, KIND, asdict(options)) as record:
+        done = {(row["label"], row["copy"]) for row in record.done if row.get("last")}
+        yield from ([row] for row in record.done if row.get("last"))
+        tasks = _new_tasks(protostructures, options.copies, done)
+        for rows in _spread(tasks, options, jobs, executor):
+            if rows[-1]["outcome"] == ACCEPTED:
+                _write(realization_of(rows[-1]), rows[-1]["copy"], folder, formats)
+            record.append(rows)
+            yield rows
+    _write_all(folder)
+
+
+def _new_tasks(
+    protostructures: Iterable[Protostructure], copies: int, done: set[tuple[str, int]]
+) -> Iterator[tuple[Protostructure, int]]:
+    for protostructure in protostructures:
+        label = format_label(protostructure)
+        for copy in range(copies):
+            if (label, copy) not in done:
+                done.add((label, copy))
+                yield protostructure, copy
+
+
+def _spread(
+    tasks: Iterator[tuple[Protostructure, int]], options: RealizeOptions, jobs: int, executor: Executor | None
+) -> Iterator[list[Row]]:
+    if jobs <= 1 and executor is None:
+        for protostructure, copy in tasks:
+            yield realize_one(protostructure, copy, options)
+        return
+    own = nullcontext(executor) if executor else ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    with own as pool:
+        assert pool is not None
+        running: set[Future[list[list[Row]]]] = set()
+        while True:
+            # A few chunks ahead, so that no process waits, and labels are read no faster than they are used.
+            while len(running) < 4 * max(jobs, 1) and (chunk := list(islice(tasks, _CHUNK))):
+                running.add(pool.submit(_work, chunk, options))
+            if not running:
+                return
+            finished, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield from future.result()
+
+
+def file_stem(label: str, copy: int) -> str:
+    """A file name for a crystal of a label: without the colon, and not too long."""
+    stem = label.replace(":", "_")
+    if len(stem) > _LONGEST_STEM:
+        stem = stem[:_LONGEST_STEM] + "-" + hashlib.blake2b(label.encode(), digest_size=6).hexdigest()
+    return f"{stem}.{copy + 1}" if copy else stem
+
+
+def _write(realization: Realization, copy: int, folder: Path, formats: Sequence[str]) -> None:
+    for name in formats:
+        suffix, write = FORMATS[name]
+        path = folder / name / (file_stem(format_label(realization.protostructure), copy) + suffix)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(write(realization), encoding="utf-8")
+
+
+def read_realized(folder: Path) -> Iterator[tuple[str, int, Realization]]:
+    """(label, copy, crystal) of every label that was realized in a folder."""
+    _, rows = read_rows(folder / RECORD_NAME, KIND)
+    for row in rows:
+        if row["outcome"] == ACCEPTED:
+            yield row["label"], row["copy"], realization_of(row)
+
+
+def _write_all(folder: Path) -> None:
+    path = folder / STRUCTURES_NAME
+    part = path.with_name(path.name + ".part")
+    with open(part, "w", encoding="utf-8") as file:
+        for label, copy, realization in read_realized(folder):
+            info: dict[str, Any] = {"label": label, "copy": copy, "contact": realization.contact}
+            file.write(format_extxyz(realization.crystal, info))
+    part.replace(path)

@@ -1,0 +1,107 @@
+"""Append-only records of long work, as JSON lines: a line about the work, then a row each time something is done.
+
+Whoever starts the same work again reads what is there and does the rest. A last line that was cut off is removed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .. import tables
+from ..errors import DatasetError
+
+VERSION = 1
+
+Row = dict[str, Any]
+
+
+def header(kind: str, settings: Mapping[str, Any]) -> Row:
+    """The first line: what kind of rows follow, made with which settings and tables."""
+    return {"wyckoffkit": kind, "version": VERSION, "tables": tables.digest(), "settings": dict(settings)}
+
+
+def read_rows(path: Path, kind: str) -> tuple[Row, Iterator[Row]]:
+    """The header of a record and its rows. Raises DatasetError for a file that is no such record."""
+    rows = _lines(path)
+    first = next(rows, (0, {}))[1]
+    _check_kind(path, kind, first)
+    return first, (row for _, row in rows)
+
+
+def _check_kind(path: Path, kind: str, first: Row) -> None:
+    if first.get("wyckoffkit") != kind:
+        raise DatasetError(f'{path}: not a record of {kind}, which starts with {{"wyckoffkit": "{kind}", …}}')
+    if first.get("version") != VERSION:
+        raise DatasetError(f"{path}: written in version {first.get('version')} of this format, read is {VERSION}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, Row]]:
+    """(bytes up to its end, row) of every whole line."""
+    end = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            end += len(line)
+            try:
+                row = json.loads(line)
+            except ValueError:
+                row = None
+            if not isinstance(row, dict):
+                raise DatasetError(f"{path}:{number}: not a JSON object")
+            yield end, row
+
+
+class Record:
+    """A record that is open for appending; `done` are the rows it held.
+
+    Raises DatasetError where the file holds other work, or the same work with other settings.
+    """
+
+    def __init__(self, path: Path, kind: str, settings: Mapping[str, Any]) -> None:
+        self.path = path
+        self.done: list[Row] = []
+        end = self._read(kind, settings) if path.exists() and path.stat().st_size else 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(path, "ab")  # noqa: SIM115 - closed in __exit__
+        self._file.truncate(end)
+        if not end:
+            self.append([header(kind, settings)])
+
+    def _read(self, kind: str, settings: Mapping[str, Any]) -> int:
+        lines = _lines(self.path)
+        end, first = next(lines, (0, {}))
+        if not end:
+            return 0
+        _check_kind(self.path, kind, first)
+        was = first.get("settings", {})
+        wanted = json.loads(json.dumps(dict(settings)))
+        if was != wanted:
+            changed = [
+                f"{k} = {was.get(k)}, now {wanted.get(k)}" for k in {**was, **wanted} if was.get(k) != wanted.get(k)
+            ]
+            raise DatasetError(
+                f"{self.path}: begun with {'; '.join(changed)}. Go on with the same settings, or write elsewhere"
+            )
+        if first.get("tables") != tables.digest():
+            raise DatasetError(f"{self.path}: begun with other tables of Wyckoff positions; write elsewhere")
+        for end, row in lines:  # noqa: B020 - the last end is wanted
+            self.done.append(row)
+        return end
+
+    def append(self, rows: list[Row]) -> None:
+        """Write rows, so that they survive the end of this process."""
+        self._file.write(b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows))
+        self._file.flush()
+
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
