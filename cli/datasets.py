@@ -79,6 +79,7 @@ def build_dataset(
 
 def _split(fractions: str | None, counts: str | None, file: Path | None, seed: int) -> Split:
     from wyckoffkit.build import Split
+
     from wyckoffkit.dataset import parse_counts, parse_split, read_split
 
     if sum(option is not None for option in (fractions, counts, file)) > 1:

@@ -2,6 +2,7 @@
 
 from .engine import most_trials, realize
 from .files import FORMATS, format_cif, format_extxyz, format_poscar, structure_dict
+from .many import RealizeOptions, read_realized, realize_many, realize_one
 from .second import PyxtalEngine
 from .trial import Realization, Trial, UnrealizedError, build
 
@@ -9,6 +10,7 @@ __all__ = [
     "FORMATS",
     "PyxtalEngine",
     "Realization",
+    "RealizeOptions",
     "Trial",
     "UnrealizedError",
     "build",
@@ -16,6 +18,9 @@ __all__ = [
     "format_extxyz",
     "format_poscar",
     "most_trials",
+    "read_realized",
     "realize",
+    "realize_many",
+    "realize_one",
     "structure_dict",
 ]

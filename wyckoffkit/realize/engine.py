@@ -12,16 +12,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..collapse import collapses
 from ..elements import ATOMIC_NUMBER, SYMBOLS
 from ..protostructure import Protostructure
 from .cells import draw_shapes, standard_orientation
-from .orbits import centring, occupied
+from .orbits import occupied
 from .packing import Candidates, Packing
 from .sizes import radii_sums, usual_distances, volume_of
 from .trial import (
     ACCEPTED,
+    COLLAPSES,
     LARGEST_GROWTH,
     LEAST_CONTACT,
+    OTHER_LABEL,
     OVERLAP,
     SUPERGROUP,
     SYMPREC,
@@ -86,6 +89,9 @@ def realize(
         made.append(trial)
         if trial.outcome == ACCEPTED:
             return Realization(protostructure, lattice, parameters, tuple(made), contact)
+        if trial.outcome in (SUPERGROUP, OTHER_LABEL) and collapses(protostructure):
+            made[-1] = Trial(COLLAPSES, trial.reason)
+            break
     raise UnrealizedError(why_not(protostructure, made), tuple(made))
 
 
@@ -126,17 +132,18 @@ def _draw(task: _Task, generator: np.random.Generator) -> Candidates:
     k = int(np.clip(_DRAWN_VECTORS // (o * n * task.packing.shifts), _FEWEST_CANDIDATES, _MOST_CANDIDATES))
     if most_trials(task.protostructure) == 1:
         k = 1
-    shapes = draw_shapes(group.crystal_system, centring(group.number), k, generator)
+    shapes = draw_shapes(group.crystal_system, group.centring, k, generator)
     return Candidates(shapes * np.cbrt(task.volume), generator.random((k, o, 3)))
 
 
 def _overlap(task: _Task, distances: Floats) -> str:
     o, n = np.unravel_index(int(np.argmin(distances / task.radii)), distances.shape)
     first = SYMBOLS[task.numbers[task.packing.layout.first[o]]]
-    distance, radii = distances[o, n], task.radii[o, n]
+    second = SYMBOLS[task.numbers[n]]
     return (
-        f"{first} and {SYMBOLS[task.numbers[n]]} come within {distance:.2f} Å, {distance / radii:.2f} of their "
-        f"covalent radii's sum, at the volume expected; {LEAST_CONTACT} are wanted after growth by {LARGEST_GROWTH:g} at most"
+        f"{first} and {second} come within {distances[o, n]:.2f} Å at the volume expected, "
+        f"{distances[o, n] / task.radii[o, n]:.2f} of their covalent radii's sum; {LEAST_CONTACT} are wanted, and "
+        f"growth by {LARGEST_GROWTH:g} does not make them"
     )
 
 
@@ -146,8 +153,8 @@ def why_not(protostructure: Protostructure, trials: list[Trial]) -> str:
     told = ", ".join(f"{n} {outcome}" for outcome, n in counts.most_common())
     common = counts.most_common(1)[0][0]
     last = next(trial.reason for trial in reversed(trials) if trial.outcome == common)
-    if counts[SUPERGROUP] == len(trials):
-        what = "collapses: every choice of its free parameters tried lands in a larger group"
+    if counts[COLLAPSES]:
+        what = "collapses: whatever its free parameters, the crystal has more symmetry than the label says"
     elif counts[OVERLAP] == len(trials):
         what = "has no room: the packing is impossible, or too hard for this engine (PyXtal's is the second)"
     else:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from ..elements import SYMBOLS
 from ..label import format_label
+from ..operations import UNIT, operations
 from ..spacegroup import SpaceGroup
 from ..symmetry.crystal import Crystal
-from .orbits import CENTRINGS, UNIT, centring, operations, parse_triplet
+from .orbits import centrings
 from .trial import Realization
 
 
@@ -54,12 +55,12 @@ def format_triplet(matrix: NDArray[np.int64], offset: NDArray[np.int64]) -> str:
 @cache
 def all_operations(number: int) -> tuple[str, ...]:
     """Every operation of a group in the conventional cell, centring translations included."""
-    made = []
-    for translation in CENTRINGS[centring(number)]:
-        for operation in operations(number):
-            matrix, offset = parse_triplet(operation)
-            made.append(format_triplet(matrix, offset + np.array(translation)))
-    return tuple(made)
+    group = operations(number)
+    return tuple(
+        format_triplet(rotation, translation + centring)
+        for centring in centrings(number)
+        for rotation, translation in zip(group.rotations, group.translations, strict=True)
+    )
 
 
 @cache
@@ -105,10 +106,8 @@ def format_cif(realization: Realization) -> str:
     site = 0
     for i, orbit in enumerate(protostructure.orbits, start=1):
         position = group.position(orbit.letter)
-        x, y, z = crystal.frac[site]
-        lines.append(
-            f" {orbit.element}{i} {orbit.element} {position.multiplicity} {orbit.letter} {x:.10f} {y:.10f} {z:.10f} 1"
-        )
+        x, y, z = crystal.frac[site].tolist()
+        lines.append(f" {orbit.element}{i} {orbit.element} {position.multiplicity} {orbit.letter} {x!r} {y!r} {z!r} 1")
         site += position.multiplicity
     return "\n".join(lines) + "\n"
 

@@ -133,12 +133,15 @@ def realize_many(
         if name not in FORMATS:
             raise RealizationError(f"{name!r} is not a format: there are {', '.join(FORMATS)}")
     with Record(folder / RECORD_NAME, KIND, asdict(options)) as record:
-        done = {(row["label"], row["copy"]) for row in record.done if row.get("last")}
-        yield from ([row] for row in record.done if row.get("last"))
+        done: set[tuple[str, int]] = set()
+        for row in record.done:
+            if row.get("last"):
+                done.add((row["label"], row["copy"]))
+                _write_missing(row, folder, formats)
+                yield [row]
         tasks = _new_tasks(protostructures, options.copies, done)
         for rows in _spread(tasks, options, jobs, executor):
-            if rows[-1]["outcome"] == ACCEPTED:
-                _write(realization_of(rows[-1]), rows[-1]["copy"], folder, formats)
+            _write_missing(rows[-1], folder, formats)
             record.append(rows)
             yield rows
     _write_all(folder)
@@ -185,12 +188,18 @@ def file_stem(label: str, copy: int) -> str:
     return f"{stem}.{copy + 1}" if copy else stem
 
 
-def _write(realization: Realization, copy: int, folder: Path, formats: Sequence[str]) -> None:
+def _write_missing(row: Row, folder: Path, formats: Sequence[str]) -> None:
+    """The files of an accepted row; those that an earlier run wrote are left alone."""
+    if row["outcome"] != ACCEPTED:
+        return
     for name in formats:
         suffix, write = FORMATS[name]
-        path = folder / name / (file_stem(format_label(realization.protostructure), copy) + suffix)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(write(realization), encoding="utf-8")
+        path = folder / name / (file_stem(row["label"], row["copy"]) + suffix)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(path.name + ".part")
+            part.write_text(write(realization_of(row)), encoding="utf-8")
+            part.replace(path)
 
 
 def read_realized(folder: Path) -> Iterator[tuple[str, int, Realization]]:

@@ -6,27 +6,20 @@ representative triplet, A is an integer matrix and b a vector of 24ths: Internat
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache, lru_cache
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import tables
+from ..operations import UNIT, operations, parse_triplet
 from ..spacegroup import SpaceGroup
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
-# Offsets are kept as integers over this: halves, thirds, quarters, sixths and eighths are all that occur.
-UNIT = 24
-
-_TERM = re.compile(r"([+-]?)(?:(\d+)/(\d+)|(\d*)([xyz])|(\d+))")
-
-# The first letter of the group's symbol; hexagonal axes, obverse setting. In 24ths, the identity first.
-CENTRINGS: dict[str, tuple[tuple[int, int, int], ...]] = {
+# By the first letter of the group's symbol; hexagonal axes, obverse setting. In 24ths, none first.
+_CENTRINGS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "P": ((0, 0, 0),),
     "A": ((0, 0, 0), (0, 12, 12)),
     "C": ((0, 0, 0), (12, 12, 0)),
@@ -35,54 +28,17 @@ CENTRINGS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "R": ((0, 0, 0), (16, 8, 8), (8, 16, 16)),
 }
 
-# Rows are primitive cell vectors in terms of the conventional ones.
-PRIMITIVE: dict[str, Floats] = {
-    "P": np.eye(3),
-    "A": np.array([[1, 0, 0], [0, 0.5, -0.5], [0, 0.5, 0.5]]),
-    "C": np.array([[0.5, -0.5, 0], [0.5, 0.5, 0], [0, 0, 1]]),
-    "I": np.array([[-0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.5, 0.5, -0.5]]),
-    "F": np.array([[0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]]),
-    "R": np.array([[2, 1, 1], [-1, 1, 1], [-1, -2, 1]]) / 3,
-}
 
-
-def parse_triplet(triplet: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The integer matrix (3, 3) and the offset (3,) in 24ths of a coordinate triplet.
-
-    >>> matrix, offset = parse_triplet("x,2x,-z+1/4")
-    >>> matrix.tolist(), offset.tolist()
-    ([[1, 0, 0], [2, 0, 0], [0, 0, -1]], [0, 0, 6])
-    """
-    matrix, offset = np.zeros((3, 3), np.int64), np.zeros(3, np.int64)
-    for row, text in enumerate(triplet.split(",")):
-        for sign, numerator, denominator, factor, name, whole in _TERM.findall(text):
-            s = -1 if sign == "-" else 1
-            if name:
-                matrix[row, "xyz".index(name)] += s * int(factor or 1)
-            else:
-                part = Fraction(int(whole or numerator), int(denominator or 1)) * UNIT
-                if part.denominator != 1:
-                    raise ValueError(f"{triplet}: {part / UNIT} is no multiple of 1/{UNIT}")
-                offset[row] += s * int(part)
-    return matrix, offset
+def centrings(number: int) -> Integers:
+    """(n, 3) the centring translations of a group in 24ths, (0, 0, 0) first."""
+    return np.array(_CENTRINGS[SpaceGroup.from_number(number).symbol[0]])
 
 
 @cache
-def _operations() -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    for row in tables.rows("operations"):
-        found.setdefault(int(row["number"]), []).append(row["operation"])
-    return found
-
-
-def operations(number: int) -> list[str]:
-    """Coordinate triplets of a group's operations, without the centring translations, the identity first."""
-    return _operations()[number]
-
-
-def centring(number: int) -> str:
-    """P, A, C, I, F or R: the lattice letter of the symbol (`centring` of SpaceGroup writes A as C)."""
-    return SpaceGroup.from_number(number).symbol[0]
+def primitive_basis(number: int) -> tuple[Floats, Floats]:
+    """The primitive cell vectors (3, 3), rows in the conventional basis, and the inverse."""
+    group = operations(number)
+    return group.basis.T / UNIT, group.inverse.T.astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,16 +58,14 @@ def sites(number: int, letter: str) -> Sites:
     """The sites of one Wyckoff position, the representative triplet first."""
     position = SpaceGroup.from_number(number).position(letter)
     first, first_offset = parse_triplet(position.coordinates)
-    lattice = CENTRINGS[centring(number)]
-    found: dict[bytes, tuple[NDArray[np.int64], NDArray[np.int64], bool]] = {}
-    for operation, translation in product(operations(number), lattice):
-        rotation, shift = parse_triplet(operation)
+    group, lattice = operations(number), centrings(number)
+    found: dict[bytes, tuple[Integers, Integers, bool]] = {}
+    for rotation, shift in zip(group.rotations, group.translations, strict=True):
         matrix = rotation @ first
-        offset = (rotation @ first_offset + shift + translation) % UNIT
-        key = matrix.tobytes() + offset.tobytes()
-        if key not in found:
-            copies = [matrix.tobytes() + ((offset + t) % UNIT).tobytes() for t in lattice]
-            found[key] = (matrix, offset, not any(copy in found for copy in copies))
+        copies = (rotation @ first_offset + shift + lattice) % UNIT
+        keys = [matrix.tobytes() + offset.tobytes() for offset in copies]
+        if keys[0] not in found:
+            found |= {key: (matrix, copies[i], i == 0) for i, key in enumerate(keys)}
     matrices, offsets, primitive = zip(*found.values(), strict=True)
     return Sites(np.array(matrices, np.float64), np.array(offsets, np.float64) / UNIT, np.array(primitive))
 
@@ -121,11 +75,11 @@ class Occupied:
     """The N sites of several orbits, one after the other: what a protostructure fixes but for elements."""
 
     sites: Sites
-    orbit: NDArray[np.int64]
+    orbit: Integers
     """(N,) the orbit of each site."""
-    first: NDArray[np.int64]
+    first: Integers
     """(O,) the first site of each orbit."""
-    amounts: NDArray[np.int64]
+    amounts: Integers
     """(O,) how many sites each orbit has."""
     free: NDArray[np.bool_]
     """(O, 3) which of x, y, z the representative triplet of each orbit names."""

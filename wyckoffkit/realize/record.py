@@ -89,9 +89,9 @@ class Record:
             )
         if first.get("tables") != tables.digest():
             raise DatasetError(f"{self.path}: begun with other tables of Wyckoff positions; write elsewhere")
-        for end, row in lines:  # noqa: B020 - the last end is wanted
-            self.done.append(row)
-        return end
+        rows = list(lines)
+        self.done = [row for _, row in rows]
+        return rows[-1][0] if rows else end
 
     def append(self, rows: list[Row]) -> None:
         """Write rows, so that they survive the end of this process."""

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import RealizationError, WyckoffkitError
+from ..collapse import collapses
+from ..errors import RealizationError
 from ..label import format_label, parse_label
 from ..protostructure import Protostructure
 from .cells import standard_orientation
@@ -27,9 +28,12 @@ from .packing import Candidates, Packing
 from .sizes import radii_sums
 from .trial import (
     ACCEPTED,
+    COLLAPSES,
     LEAST_CONTACT,
     NOT_BUILT,
+    OTHER_LABEL,
     OVERLAP,
+    SUPERGROUP,
     SYMPREC,
     TIMEOUT,
     Realization,
@@ -105,9 +109,13 @@ class PyxtalEngine:
             if contact >= LEAST_CONTACT:
                 crystal = build(protostructure, lattice, parameters)
                 trial = check(protostructure, primitive_cell(protostructure, crystal), symprec)
+            if trial.outcome in (SUPERGROUP, OTHER_LABEL) and collapses(protostructure):
+                trial = Trial(COLLAPSES, trial.reason)
             made.append(trial)
             if trial.outcome == ACCEPTED:
                 return Realization(protostructure, lattice, parameters, tuple(made), contact)
+            if trial.outcome == COLLAPSES:
+                break
         raise UnrealizedError(why_not(protostructure, made), tuple(made))
 
     def _draw(self, protostructure: Protostructure, seed: int) -> tuple[Floats, Floats] | Trial:
@@ -123,11 +131,7 @@ class PyxtalEngine:
             return Trial(NOT_BUILT, "the process with PyXtal died")
         if isinstance(answer, str):
             return Trial(NOT_BUILT, answer)
-        lattice, positions = (np.array(part, np.float64) for part in answer)
-        layout = occupied(protostructure.space_group.number, tuple(orbit.letter for orbit in protostructure.orbits))
-        moves = positions - layout.sites.offsets[layout.first]
-        parameters = (layout.projections @ moves[..., None])[..., 0] * layout.free % 1.0
-        return standard_orientation(lattice), parameters
+        return parameters_of(protostructure, *answer)
 
     def _started(self) -> Connection:
         if self._connection is not None:
@@ -144,6 +148,16 @@ class PyxtalEngine:
         return self._connection
 
 
+def parameters_of(
+    protostructure: Protostructure, lattice: list[list[float]], positions: list[list[float]]
+) -> tuple[Floats, Floats]:
+    """The cell (3, 3), turned, and the parameters (O, 3) that put each orbit's first site where PyXtal has it."""
+    layout = occupied(protostructure.space_group.number, tuple(orbit.letter for orbit in protostructure.orbits))
+    moves = np.array(positions, np.float64) - layout.sites.offsets[layout.first]
+    parameters = (layout.projections @ moves[..., None])[..., 0] * layout.free % 1.0
+    return standard_orientation(np.array(lattice, np.float64)), parameters
+
+
 def _contact(protostructure: Protostructure, lattice: Floats, parameters: Floats) -> float:
     layout = occupied(protostructure.space_group.number, tuple(orbit.letter for orbit in protostructure.orbits))
     packing = Packing(layout, protostructure.space_group.crystal_system, radii_sums(protostructure, layout.orbit))
@@ -152,42 +166,11 @@ def _contact(protostructure: Protostructure, lattice: Floats, parameters: Floats
 
 def _serve(connection: Connection) -> None:
     """Body of the worker: labels and seeds in, cells and positions (or a reason) out, until the pipe closes."""
-    import pyxtal  # type: ignore[import-untyped]  # noqa: F401 - imported before the clock of the first trial starts
+    # Imports PyXtal, before the clock of the first trial starts.
+    from .pyxtal_draw import draw
 
     connection.send("ready")
     with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
         while True:
             label, seed = connection.recv()
-            connection.send(draw_with_pyxtal(parse_label(label), np.random.default_rng(seed)))
-
-
-def draw_with_pyxtal(protostructure: Protostructure, generator: np.random.Generator) -> tuple[Any, Any] | str:
-    """The lattice (3, 3) and the position (O, 3) of each orbit that PyXtal draws, or why it has none."""
-    from pyxtal import pyxtal
-
-    group, occupations = protostructure.space_group, protostructure.occupations
-    wanted = [[f"{group.position(x).multiplicity}{x}" for x in letters] for letters in occupations.values()]
-    made = pyxtal()
-    try:
-        # `seed=` does not seed PyXtal; a generator does.
-        made.from_random(
-            3,
-            group.number,
-            list(occupations),
-            list(protostructure.composition.values()),
-            sites=wanted,
-            random_state=generator,
-        )
-    except (WyckoffkitError, ValueError, RuntimeError, IndexError, TypeError, AttributeError, KeyError) as error:
-        return f"PyXtal failed: {type(error).__name__}: {error}"
-    if not made.valid:
-        return "PyXtal found no packing"
-    places: dict[tuple[str, str], list[list[float]]] = {}
-    for site in made.atom_sites:
-        places.setdefault((site.specie, site.wp.letter), []).append([float(x) for x in site.position])
-    try:
-        # PyXtal may drop a site: then one of these is missing.
-        positions = [places[orbit.element, orbit.letter].pop() for orbit in protostructure.orbits]
-    except (KeyError, IndexError):
-        return f"PyXtal dropped a site: it made {', '.join(f'{e} {w}' for e, w in places)}"
-    return made.lattice.matrix.tolist(), positions
+            connection.send(draw(parse_label(label), np.random.default_rng(seed)))

@@ -13,7 +13,7 @@ from ..label import format_label
 from ..protostructure import Protostructure
 from ..symmetry.crystal import Crystal
 from ..symmetry.search import protostructure_of
-from .orbits import PRIMITIVE, centring, occupied, place
+from .orbits import occupied, place, primitive_basis
 
 SYMPREC = 1e-4  # Å
 # Two atoms closer than this share of their covalent radii's sum overlap: of 18,559 known crystals, 1 % have less than
@@ -28,6 +28,7 @@ ACCEPTED = "accepted"
 OVERLAP = "overlap"
 SUPERGROUP = "supergroup"
 OTHER_LABEL = "other label"
+COLLAPSES = "collapses"
 NO_SYMMETRY = "no symmetry"
 NOT_BUILT = "not built"
 TIMEOUT = "timeout"
@@ -38,7 +39,8 @@ class Trial:
     """One attempt to build a crystal."""
 
     outcome: str
-    """accepted, overlap, supergroup, other label, no symmetry, not built or timeout."""
+    """accepted, overlap, supergroup, collapses (no crystal of the label has another), other label, no symmetry, not
+    built or timeout."""
     reason: str = ""
     """Why it was rejected, in a sentence."""
 
@@ -93,11 +95,9 @@ def grown(lattice: NDArray[np.float64], contact: float) -> tuple[NDArray[np.floa
 def primitive_cell(protostructure: Protostructure, crystal: Crystal) -> Crystal:
     """One site of each set that the centring translations connect, and the primitive cell vectors."""
     number = protostructure.space_group.number
-    basis = PRIMITIVE[centring(number)]
+    basis, inverse = primitive_basis(number)
     kept = occupied(number, tuple(orbit.letter for orbit in protostructure.orbits)).sites.primitive
-    return Crystal(
-        basis @ crystal.lattice, crystal.frac[kept] @ np.linalg.inv(basis), crystal.numbers[kept], crystal.notes
-    )
+    return Crystal(basis @ crystal.lattice, crystal.frac[kept] @ inverse, crystal.numbers[kept], crystal.notes)
 
 
 def check(protostructure: Protostructure, crystal: Crystal, symprec: float = SYMPREC) -> Trial:

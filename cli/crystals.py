@@ -1,0 +1,100 @@
+"""Commands from labels to crystals: realize."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .options import LabelFile, Rejections, label_lines
+
+if TYPE_CHECKING:
+    from wyckoffkit.protostructure import Protostructure
+
+_SHOWN = 20  # failures told one by one
+
+OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder for the crystals and the record.")]
+Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this family's commands."""
+    app.command()(realize)
+
+
+def realize(
+    file: LabelFile,
+    output: OutputFolder,
+    formats: Annotated[
+        str, typer.Option("--format", help="Files a crystal: cif, extxyz, poscar, json; several with commas.")
+    ] = "cif",
+    copies: Annotated[int, typer.Option(min=1, help="Crystals of each label.")] = 1,
+    engine: Annotated[
+        str, typer.Option(help="wyckoffkit, pyxtal, or both: PyXtal where the first finds none.")
+    ] = "wyckoffkit",
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="At most.", show_default="by the number of free parameters")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives a label the same crystal.")] = 0,
+    symprec: Annotated[float, typer.Option(help="Å, at which the group must be found again.")] = 1e-4,
+    timeout: Annotated[float, typer.Option(help="Seconds for a trial of PyXtal's.")] = 20.0,
+    jobs: Jobs = 1,
+) -> None:
+    """Turn labels into crystals.
+
+    Each crystal's own label is the one asked for; labels that collapse or have no room are listed. An interrupted run
+    goes on where it was. Example: wyckoffkit realize labels.txt -o out/
+    """
+    from wyckoffkit.realize import RealizeOptions, realize_many
+
+    options = RealizeOptions(seed, copies, engine, trials, symprec, timeout)
+    rejections = Rejections()
+    protostructures = list(_parsed(file, rejections))
+    failed: list[dict[str, Any]] = []
+    realized = 0
+    with progress_bar("realizing", len(dict.fromkeys(protostructures)) * copies) as advance:
+        chosen = [name.strip() for name in formats.split(",") if name.strip()]
+        for rows in realize_many(protostructures, output, options, formats=chosen, jobs=jobs):
+            if rows[-1]["outcome"] == "accepted":
+                realized += 1
+            else:
+                failed.append(rows[-1])
+            advance(f"{len(failed)} failed")
+    for row in failed[:_SHOWN]:
+        typer.echo(f"{row['label']}: {row['outcome']}: {row['reason']}", err=True)
+    if len(failed) > _SHOWN:
+        typer.echo(f"… and {len(failed) - _SHOWN} more, with their reasons in {output}/trials.jsonl", err=True)
+    typer.echo(
+        f"{output}: {realized} crystals realized, {len(failed)} failed, {rejections.rejected} no labels", err=True
+    )
+    if failed or rejections.rejected:
+        raise typer.Exit(1)
+
+
+def _parsed(file: Path, rejections: Rejections) -> Iterator[Protostructure]:
+    name = "<stdin>" if str(file) == "-" else str(file)
+    for number, text in label_lines(file):
+        protostructure = rejections.parse(text, f"{name}:{number}")
+        if protostructure is not None:
+            yield protostructure
+
+
+@contextmanager
+def progress_bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr with what is done, the time left and a remark; gives the function that advances it by one."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[remark]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, remark="")
+        yield lambda remark: bar.update(task, advance=1, remark=remark)
