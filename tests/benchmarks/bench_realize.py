@@ -27,7 +27,7 @@ from wyckoffkit.realize.many import generator_for  # noqa: E402
 from wyckoffkit.realize.trial import check, primitive_cell  # noqa: E402
 
 # PyXtal is slower by far, so it gets every tenth label.
-_PYXTAL_SHARE = 10
+_PYXTAL_SHARE = 4
 
 
 def ours(protostructure, generator):
