@@ -16,7 +16,7 @@ depend on the batch it is drawn in. `progress(finished, total)` is called after 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -32,12 +32,21 @@ Network = Any
 """`network(batch, t)`, or `.next_token(batch, n_left)` and `.n_left_logits(batch)`."""
 
 
-def keep(batch: Batch, mask: Tensor) -> Batch:
-    """The materials where ``mask`` (B,) holds, in order."""
-    kept = Batch.empty(batch.space_group[mask], batch.n_elements)
-    return kept.with_state(
-        batch.constrained[mask[batch.constrained_material]],
-        batch.unconstrained[mask[batch.unconstrained_material]],
+def select(batch: Batch, index: Tensor) -> Batch:
+    """The materials ``index`` (b,) int64, in that order and as often."""
+    chosen = Batch.empty(batch.space_group[index], batch.n_elements)
+    rows = packed_rows(batch)[index, : chosen.n_positions].flatten()
+    return chosen.with_state(
+        batch.constrained[rows[chosen.constrained_cell]], batch.unconstrained[rows[chosen.unconstrained_cell]]
+    )
+
+
+def replaced(batch: Batch, index: Tensor, part: Batch) -> Batch:
+    """``batch`` with the states of the materials ``index`` (b,), each named once, taken from ``part``."""
+    rows = packed_rows(batch)[index, : part.n_positions].flatten()
+    return batch.with_state(
+        batch.constrained.index_copy(0, rows[part.constrained_cell], part.constrained),
+        batch.unconstrained.index_copy(0, rows[part.unconstrained_cell], part.unconstrained),
     )
 
 
@@ -64,20 +73,12 @@ class Unfinished:
             self.progress(total - n + n_done, total)
         if n_done < n and 4 * n_done < n:
             return False
-        self._write_back()
+        self.whole = replaced(self.whole, self.index, self.batch)
         if n_done < n:
-            left = ~done
-            self.batch, self.streams, self.index = keep(self.batch, left), self.streams[left], self.index[left]
+            left = (~done).nonzero().flatten()
+            self.batch, self.streams, self.index = select(self.batch, left), self.streams[left], self.index[left]
             self.per_material = {name: value[left] for name, value in self.per_material.items()}
         return n_done == n
-
-    def _write_back(self) -> None:
-        chosen = torch.zeros(self.whole.n_materials, dtype=torch.bool, device=self.whole.device)
-        chosen[self.index] = True
-        constrained, unconstrained = self.whole.constrained.clone(), self.whole.unconstrained.clone()
-        constrained[chosen[self.whole.constrained_material]] = self.batch.constrained
-        unconstrained[chosen[self.whole.unconstrained_material]] = self.batch.unconstrained
-        self.whole = self.whole.with_state(constrained, unconstrained)
 
 
 def slots(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -172,6 +173,10 @@ class Token:
     count: Tensor
     """Orbits; 1 on a constrained position."""
 
+    def with_counts(self, materials: Tensor, counts: Tensor) -> Token:
+        """The token with the counts (k,) of some materials (k,)."""
+        return replace(self, count=self.count.index_copy(0, materials, counts))
+
     def apply(self, batch: Batch, where: Tensor) -> Batch:
         """Add the token to the materials in which ``where`` (B,) holds."""
         on_c = (self.is_constrained & where).nonzero().flatten()
@@ -194,17 +199,14 @@ def draw_token(tokens: TokenLogits, batch: Batch, streams: Streams, number: int)
 
     One softmax over all empty slots of a material, drawn in three steps of one uniform number each.
     """
-    return draw_slot(legal(tokens, batch), tokens.count, batch, streams, number)
+    slot = draw_slot(legal(tokens, batch), batch, streams, number)
+    on_u = (~slot.is_constrained).nonzero().flatten()
+    counts = tokens.count(slot.row[on_u], slot.element[on_u]).float()
+    return slot.with_counts(on_u, 1 + draw_categorical(counts, streams.uniform(number, Draw.COUNT)[on_u]))
 
 
-def draw_slot(
-    slot_logits: tuple[Tensor, Tensor],
-    count: Callable[[Tensor, Tensor], Tensor],
-    batch: Batch,
-    streams: Streams,
-    number: int,
-) -> Token:
-    """As `draw_token`, from slot logits (C, E), (U, E) that are masked already."""
+def draw_slot(slot_logits: tuple[Tensor, Tensor], batch: Batch, streams: Streams, number: int) -> Token:
+    """A slot from masked slot logits (C, E), (U, E), with a count of 1."""
     grid = position_logits(slot_logits, batch)  # (B, L)
     position = draw_categorical(grid, streams.uniform(number, Draw.POSITION))[:, None]
     row = packed_rows(batch).gather(1, position).squeeze(1)
@@ -214,10 +216,7 @@ def draw_slot(
     element_logits[on_c] = slot_logits[0][row[on_c]]
     element_logits[on_u] = slot_logits[1][row[on_u]]
     element = draw_categorical(element_logits, streams.uniform(number, Draw.ELEMENT))
-    counts = torch.ones_like(row)
-    drawn = draw_categorical(count(row[on_u], element[on_u]).float(), streams.uniform(number, Draw.COUNT)[on_u])
-    counts[on_u] = 1 + drawn
-    return Token(row, is_constrained, element, counts)
+    return Token(row, is_constrained, element, torch.ones_like(row))
 
 
 @torch.no_grad()
