@@ -26,10 +26,10 @@ SETTINGS = {62: ["abcd", "bacd"], 166: ["abcdefghi", "bacedfghi"], 225: ["abcdef
 
 
 def real_protostructures(number: int, n: int | None = None) -> list[Protostructure]:
-    """The first ``n`` real protostructures of a group, each in the settings above, without repetition."""
+    """About ``n`` real protostructures of a group, each in the settings above, without repetition."""
     labels = [line for line in FIXTURE.read_text().splitlines() if f"_{number}_" in line]
     found = []
-    for label in labels[:n]:
+    for label in labels[:: 1 if n is None else max(1, len(labels) // n)]:
         p = parse_label(label)
         for letters in SETTINGS[number]:
             moved = [Orbit(o.element, letters[p.space_group.index(o.letter)]) for o in p.orbits]
@@ -75,7 +75,9 @@ class Oracle:
         self.element = self.vocabulary // 64 % 128
         self.calls = 0
 
-    def posterior(self, batch: Batch, log_u: Tensor | None = None, n_left: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def posterior(
+        self, batch: Batch, log_u: Tensor | None = None, n_left: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """p(S0 | S, and u or N) over the library, (B, M), and the number of tokens missing (B, M)."""
         material, key = token_keys(batch)
         at = torch.searchsorted(self.vocabulary, key).clamp(max=len(self.vocabulary) - 1)
