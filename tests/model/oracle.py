@@ -15,26 +15,19 @@ from torch import Tensor
 
 from reference_model.batch import Batch
 from reference_model.transitions import Schedule
+from wyckoffkit.canonical import equivalent_settings
 from wyckoffkit.encoding import to_columns
 from wyckoffkit.label import parse_label
-from wyckoffkit.protostructure import Orbit, Protostructure
+from wyckoffkit.protostructure import Protostructure
 
 FIXTURE = Path(__file__).parent / "fixtures" / "wbm_labels.txt"
 
-SETTINGS = {62: ["abcd", "bacd"], 166: ["abcdefghi", "bacedfghi"], 225: ["abcdefghijkl", "bacdefghijkl"]}
-"""A few equivalent settings (origin shifts by half a cell) of the groups in the fixture."""
-
 
 def real_protostructures(number: int, n: int | None = None) -> list[Protostructure]:
-    """About ``n`` real protostructures of a group, each in the settings above, without repetition."""
+    """About ``n`` real protostructures of a group, each in all its equivalent settings, without repetition."""
     labels = [line for line in FIXTURE.read_text().splitlines() if f"_{number}_" in line]
-    found = []
-    for label in labels[:: 1 if n is None else max(1, len(labels) // n)]:
-        p = parse_label(label)
-        for letters in SETTINGS[number]:
-            moved = [Orbit(o.element, letters[p.space_group.index(o.letter)]) for o in p.orbits]
-            found.append(Protostructure(p.space_group, tuple(sorted(moved))))
-    return list(dict.fromkeys(found))
+    chosen = labels[:: 1 if n is None else max(1, len(labels) // n)]
+    return list(dict.fromkeys(p for label in chosen for p in equivalent_settings(parse_label(label))))
 
 
 def batch_of(protostructures: list[Protostructure], n_elements: int = 100) -> Batch:
