@@ -14,6 +14,7 @@ from ..label import parse_label
 from ..protostructure import Protostructure
 from ..symmetry import Crystal, crystal_from_dict
 from ..wren import parse_wren
+from .structure_text import crystal_by_ase, crystal_from_cif
 
 # Names of properties in the wild, and what they are called here (units in `dataset.unit_of`).
 PROPERTIES = {
@@ -158,4 +159,35 @@ def _read_wren(entry: Entry, structure: str) -> Record:
     return Record(entry.material_id, None, parse_wren(entry.text.decode()), entry.properties)
 
 
-READERS: dict[str, Callable[[Entry, str], Record]] = {"json": _read_json, "label": _read_label, "wren": _read_wren}
+def _read_cif(entry: Entry, structure: str) -> Record:
+    del structure
+    return Record(entry.material_id, crystal_from_cif(entry.text.decode("utf-8", "replace")), None, entry.properties)
+
+
+def _read_poscar(entry: Entry, structure: str) -> Record:
+    del structure
+    crystal, _ = crystal_by_ase(entry.text.decode("utf-8", "replace"), "vasp")
+    return Record(entry.material_id, crystal, None, entry.properties)
+
+
+def _read_extxyz(entry: Entry, structure: str) -> Record:
+    del structure
+    name = entry.material_id.removeprefix("#")
+    try:
+        crystal, facts = crystal_by_ase(entry.text.decode("utf-8", "replace"), "extxyz")
+    except SymmetryError as error:
+        raise EntryError(str(error), name) from None
+    if entry.material_id.startswith("#"):
+        name = material_name(next((str(facts[k]) for k in ID_FIELDS if k in facts), name))
+    properties = {PROPERTIES[k]: number_or_nan(value) for k, value in facts.items() if k in PROPERTIES}
+    return Record(name, crystal, None, {**properties, **entry.properties})
+
+
+READERS: dict[str, Callable[[Entry, str], Record]] = {
+    "cif": _read_cif,
+    "extxyz": _read_extxyz,
+    "json": _read_json,
+    "label": _read_label,
+    "poscar": _read_poscar,
+    "wren": _read_wren,
+}

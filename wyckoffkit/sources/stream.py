@@ -9,7 +9,8 @@ import io
 import lzma
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,6 +22,10 @@ _AHEAD = 8  # blocks
 _NAMES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
 
+# Opens the bytes of a file, or of a part of an archive.
+Opener = Callable[[], Any]
+
+
 class ByteStream:
     """One file, gzip, bzip2, xz, zstd or plain as its first bytes say.
 
@@ -28,12 +33,13 @@ class ByteStream:
     Raises DatasetError for a file that is missing, empty or not readable.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, member: Opener | None = None, size: int | None = None) -> None:
+        """`member` opens the bytes where they are not those of the file `path` but of a part of it, `size` long."""
         self.path = path
         if path.is_dir():
             raise DatasetError(f"{path}: a folder, not a file")
         try:
-            self._raw = _Counted(path)
+            self._raw = _Counted(member or partial(io.FileIO, path))
             start = self._raw.start()
         except FileNotFoundError:
             raise DatasetError(f"{path}: no such file") from None
@@ -41,7 +47,7 @@ class ByteStream:
             raise DatasetError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
         if not start:
             raise DatasetError(f"{path}: the file is empty")
-        self.size = path.stat().st_size
+        self.size = path.stat().st_size if size is None else size
         """Bytes on disk."""
         self.compression = next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
         self.name_claims = _NAMES.get(path.suffix)
@@ -57,7 +63,7 @@ class ByteStream:
         """Of the bytes on disk, once all blocks have been read."""
         return self._raw.hash.hexdigest()
 
-    def blocks(self) -> Iterator[bytes]:
+    def blocks(self) -> Generator[bytes]:
         """Decompressed blocks of about a megabyte."""
         ahead: queue.Queue[bytes | Exception | None] = queue.Queue(_AHEAD)
         stop = threading.Event()
@@ -128,24 +134,26 @@ class ByteStream:
 
 
 class _Counted(io.RawIOBase):
-    """A file that counts and hashes what is read of it."""
+    """Bytes that are counted and hashed as they are read."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115  # closed by close()
+    def __init__(self, opener: Opener) -> None:
+        self._file = opener()
+        self._start: bytes = self._file.read(8)
+        self._unread = self._start
         self.count = 0
         self.hash = hashlib.sha256()
 
     def start(self) -> bytes:
-        start = self._file.read(8)
-        self._file.seek(0)
-        return start
+        """The first bytes."""
+        return self._start
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        n = len(data)
+        data = self._unread or self._file.read(len(buffer))
+        n = min(len(buffer), len(data))
+        data, self._unread = data[:n], data[n:]
         buffer[:n] = data
         self.count += n
         self.hash.update(data)

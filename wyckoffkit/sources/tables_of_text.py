@@ -47,7 +47,7 @@ def _known_columns() -> set[str]:
 def label_entries(path: Path, stream: ByteStream) -> Iterator[Entry]:
     """One entry a line that is not blank."""
     stem = path.name.partition(".")[0]
-    for number, line in enumerate(_lines(stream), start=1):
+    for number, line in enumerate(text_lines(stream), start=1):
         text = line.rstrip("\r\n")
         if text.strip():
             yield Entry(f"{stem}-{number}", f"{path}:{number}", "label", text.encode())
@@ -58,7 +58,7 @@ def csv_entries(path: Path, stream: ByteStream, structure: str) -> Iterator[Entr
     before = csv.field_size_limit(_MAX_FIELD)
     try:
         # The default reader keeps the material NaN (Na N) as the text it is.
-        rows = csv.reader(_lines(stream))
+        rows = csv.reader(text_lines(stream))
         header = next(rows)
         column, kind = _chosen(path, header, structure)
         names = [header.index(name) for name in ID_FIELDS if name in header]
@@ -93,7 +93,7 @@ def _chosen(path: Path, header: list[str], structure: str) -> tuple[int, str]:
     raise DatasetError(f"{path}: a CSV without a column of labels or structures; its columns are {', '.join(header)}")
 
 
-def _lines(stream: ByteStream) -> Iterator[str]:
+def text_lines(stream: ByteStream) -> Iterator[str]:
     """Lines of UTF-8 text. Other bytes become a replacement character, so that only their own row is refused."""
     raw = io.BufferedReader(_Raw(stream.blocks()))
     return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")

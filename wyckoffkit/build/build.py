@@ -1,0 +1,247 @@
+"""Sources into a dataset: chunks of entries, spread over processes, kept as shards, put together in order at the end.
+
+A shard is named by its number and the digest of its chunk and options. A build that was killed is begun again by the
+same command: the sources are read once more, and chunks whose shard is there are not computed again. So the final file
+does not depend on the number of workers, nor on how often the build was interrupted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..dataset import Rejected, write_dataset
+from ..encoding import concatenate
+from ..errors import DatasetError
+from ..sources import Entry, Source
+from .options import BuildOptions, Split
+from .pool import Task, run
+from .work import Shard
+
+CHUNK_ENTRIES = 512
+CHUNK_BYTES = 8 << 20
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a build is; `done` counts entries, `bytes_read` those of the files on disk."""
+
+    bytes_total: int = 0
+    bytes_read: int = 0
+    read: int = 0
+    done: int = 0
+    resumed: int = 0
+    """Entries whose shards an earlier run had left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a build has done."""
+
+    output: Path
+    n_written: int
+    n_rejected: int
+    n_noted: int
+    rejected: Rejected
+    problems: tuple[str, ...]
+    """Files that could not be read, or not to the end."""
+
+
+def build_dataset(
+    paths: Sequence[str | Path],
+    output: str | Path,
+    *,
+    options: BuildOptions | None = None,
+    split: Split | None = None,
+    workers: int = 0,
+    timeout: float = 60.0,
+    licence: str = "",
+    progress: Callable[[Progress], None] | None = None,
+) -> Outcome:
+    """Read all sources and write one dataset, ordered as they are, whatever the number of workers.
+
+    Entries that hold no material, and files that cannot be read to their end, are in the outcome and in the file; the
+    good rows are written. Raises DatasetError where no source can be read at all, or the output cannot be written.
+    `workers` processes do the work, 0: this one; `timeout` in seconds for one entry.
+    """
+    output = Path(output)
+    state = _Build(options or BuildOptions(), progress or (lambda _: None))
+    sources = state.open(paths)
+    with _shard_folder(output) as folder:
+        done = run(state.tasks(sources, folder), state.options, workers, timeout)
+        for index, shard in done:
+            state.keep(folder, index, shard)
+        return _assemble(output, state, folder, sources, split or Split(), licence)
+
+
+@dataclass(slots=True)
+class _Build:
+    """The state of one run."""
+
+    options: BuildOptions
+    tell: Callable[[Progress], None]
+    progress: Progress = field(default_factory=Progress)
+    problems: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    """File name of each shard."""
+    lengths: list[int] = field(default_factory=list)
+
+    def open(self, paths: Sequence[str | Path]) -> list[Source]:
+        sources = []
+        for path in paths:
+            try:
+                sources.append(Source(Path(path), self.options.structure))
+            except DatasetError as error:
+                self.problems.append(str(error))
+        if not sources:
+            raise DatasetError("\n".join(self.problems) or "no sources were given")
+        self.progress.bytes_total = sum(source.stream.size for source in sources)
+        return sources
+
+    def tasks(self, sources: Sequence[Source], folder: Path) -> Iterator[Task]:
+        """Chunks that no shard is there for."""
+        identity = json.dumps(self.options.identity(), sort_keys=True).encode()
+        for index, chunk in enumerate(_chunks(self._entries(sources))):
+            digest = _digest(identity, chunk)
+            self.names.append(f"{index:06d}-{digest}.npz")
+            self.lengths.append(len(chunk))
+            if (folder / self.names[index]).exists():
+                self.progress.resumed += len(chunk)
+                self._finished(index)
+            else:
+                yield index, chunk
+
+    def _entries(self, sources: Sequence[Source]) -> Iterator[Entry]:
+        before = 0
+        for source in sources:
+            try:
+                for entry in source.entries():
+                    self.progress.read += 1
+                    self.progress.bytes_read = before + source.stream.position
+                    yield entry
+            except DatasetError as error:
+                self.problems.append(str(error))
+            before += source.stream.size
+
+    def keep(self, folder: Path, index: int, shard: bytes) -> None:
+        """Write a shard; it gets its name when it is complete."""
+        path = folder / self.names[index]
+        partial = path.with_suffix(".tmp")
+        try:
+            partial.write_bytes(shard)
+            os.replace(partial, path)
+        except OSError as error:
+            raise DatasetError(f"{path}: cannot be written: {(error.strerror or str(error)).lower()}") from None
+        self._finished(index)
+
+    def _finished(self, index: int) -> None:
+        self.progress.done += self.lengths[index]
+        self.tell(self.progress)
+
+
+def _chunks(entries: Iterator[Entry]) -> Iterator[list[Entry]]:
+    chunk: list[Entry] = []
+    size = 0
+    for entry in entries:
+        chunk.append(entry)
+        size += len(entry.text)
+        if len(chunk) == CHUNK_ENTRIES or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _digest(identity: bytes, chunk: Sequence[Entry]) -> str:
+    sha = hashlib.blake2b(identity, digest_size=12)
+    for entry in chunk:
+        head = repr((entry.material_id, entry.place, entry.kind, sorted(entry.properties.items()), len(entry.text)))
+        sha.update(head.encode("utf-8", "replace"))
+        sha.update(entry.text)
+    return sha.hexdigest()
+
+
+@contextmanager
+def _shard_folder(output: Path) -> Iterator[Path]:
+    """`OUTPUT.partial` beside the output, held by one process; it stays where a build does not come to its end."""
+    folder = output.with_name(f"{output.name}.partial")
+    try:
+        folder.mkdir(exist_ok=True)
+        lock = open(folder / "lock", "w")  # noqa: SIM115  # held while the build runs
+    except OSError as error:
+        raise DatasetError(f"{folder}: cannot be made: {(error.strerror or str(error)).lower()}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DatasetError(f"{output}: another process is building it") from None
+        yield folder
+        shutil.rmtree(folder)
+
+
+def _assemble(
+    output: Path, state: _Build, folder: Path, sources: Sequence[Source], split: Split, licence: str
+) -> Outcome:
+    shards = [_read_shard(folder / name) for name in state.names]
+    texts = {
+        name: np.concatenate([shard.texts[name] for shard in shards] or [np.zeros(0, "S1")])
+        for name in ("material_id", "label", "rejected_id", "rejected_place", "rejected_reason")
+    }
+    properties = {
+        name: np.concatenate([shard.properties.get(name, np.full(len(shard.columns), np.nan)) for shard in shards])
+        for name in dict.fromkeys(name for shard in shards for name in shard.properties)
+    }
+    rejected = Rejected(
+        *(tuple(t.decode() for t in texts[f"rejected_{k}"].tolist()) for k in ("id", "place", "reason"))
+    )
+    options = state.options
+    attributes: dict[str, Any] = {
+        "engine": options.engine,
+        "engine_version": options.identity()["engine_version"],
+        "symprec": options.symprec,
+        "angle_tolerance": np.nan if options.angle_tolerance is None else options.angle_tolerance,
+        "structure": options.structure,
+        "licence": licence,
+        "split_rule": split.rule(),
+        "sources": json.dumps(
+            [{"name": s.path.name, "sha256": s.stream.sha256, "bytes": s.stream.size, "kind": s.kind} for s in sources]
+        ),
+        "problems": json.dumps(state.problems),
+    }
+    write_dataset(
+        output,
+        concatenate([shard.columns for shard in shards]),
+        material_id=texts["material_id"],
+        label=texts["label"],
+        split=split.assign(texts["material_id"]),
+        properties=properties,
+        rejected=rejected,
+        profile=options.profile,
+        attributes=attributes,
+    )
+    return Outcome(
+        output,
+        len(texts["material_id"]),
+        len(rejected),
+        sum(shard.notes for shard in shards),
+        rejected,
+        tuple(state.problems),
+    )
+
+
+def _read_shard(path: Path) -> Shard:
+    try:
+        return Shard.from_bytes(path.read_bytes())
+    except DatasetError as error:
+        path.unlink()
+        raise DatasetError(f"{path}: {error}; it is removed, so build again") from None

@@ -1,0 +1,121 @@
+"""One chunk of entries into one shard of columns: the work that is spread over processes."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..encoding import WyckoffColumns, to_columns
+from ..errors import DatasetError, ProtostructureError, SymmetryError, WyckoffkitError
+from ..protostructure import Protostructure
+from ..sources import Entry, EntryError, read_entry
+from ..symmetry import protostructure_of
+from .options import BuildOptions
+
+_COLUMNS = ("space_group", "offset", "position", "element", "count")
+_TEXTS = ("material_id", "label", "rejected_id", "rejected_place", "rejected_reason")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """What became of one chunk: M materials and R rejected rows."""
+
+    columns: WyckoffColumns
+    texts: Mapping[str, NDArray[np.bytes_]]
+    """UTF-8: material_id and label (M,), rejected_id, rejected_place and rejected_reason (R,)."""
+    properties: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """(M,) each, NaN where unknown."""
+    notes: int = 0
+    """Materials about which something had to be decided (deuterium taken as H …)."""
+
+    def to_bytes(self) -> bytes:
+        """As npz."""
+        arrays: dict[str, Any] = {name: getattr(self.columns, name) for name in _COLUMNS}
+        arrays |= self.texts
+        arrays |= {f"property_{name}": column for name, column in self.properties.items()}
+        file = io.BytesIO()
+        np.savez(file, notes=np.int64(self.notes), **arrays)
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Shard:
+        """Raises DatasetError for bytes that are no shard."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                columns = WyckoffColumns(*(arrays[name] for name in _COLUMNS))
+                texts = {name: arrays[name] for name in _TEXTS}
+                properties = {
+                    name.removeprefix("property_"): arrays[name] for name in arrays if name.startswith("property_")
+                }
+                return cls(columns, texts, properties, int(arrays["notes"]))
+        except (zipfile.BadZipFile, OSError, ValueError, EOFError, KeyError) as error:
+            raise DatasetError(f"not a shard: {error}") from None
+
+
+def work(
+    entries: Sequence[Entry],
+    options: BuildOptions,
+    quarantine: Mapping[int, str] | None = None,
+    begin: Callable[[int], None] | None = None,
+) -> Shard:
+    """Read, label and encode every entry; those that hold no material are rejected with their reason.
+
+    `quarantine` gives entries (by index) that have broken a worker, with the reason; `begin` hears of each entry.
+    """
+    names: list[str] = []
+    found: list[Protostructure] = []
+    values: list[Mapping[str, float]] = []
+    rejected: list[tuple[str, str, str]] = []
+    notes = 0
+    for i, entry in enumerate(entries):
+        if begin:
+            begin(i)
+        try:
+            if quarantine and i in quarantine:
+                raise EntryError(quarantine[i], entry.material_id.removeprefix("#"))
+            name, protostructure, properties, noted = _one(entry, options)
+        except EntryError as error:
+            rejected.append((error.material_id, entry.place, str(error)))
+            continue
+        names.append(name)
+        found.append(protostructure)
+        values.append(properties)
+        notes += noted
+    texts = {
+        "material_id": _utf8(names),
+        "label": _utf8([str(p) for p in found]),
+        **{name: _utf8([row[k] for row in rejected]) for k, name in enumerate(_TEXTS[2:])},
+    }
+    keys = sorted({key for row in values for key in row})
+    columns = {key: np.array([row.get(key, np.nan) for row in values], np.float64) for key in keys}
+    return Shard(to_columns(found), texts, columns, notes)
+
+
+def _one(entry: Entry, options: BuildOptions) -> tuple[str, Protostructure, Mapping[str, float], bool]:
+    record = read_entry(entry, options.structure)
+    try:
+        if record.crystal is None:
+            assert record.protostructure is not None
+            protostructure = record.protostructure.canonical(options.profile)
+            return record.material_id, protostructure, record.properties, False
+        protostructure = protostructure_of(
+            record.crystal,
+            symprec=options.symprec,
+            angle_tolerance=options.angle_tolerance,
+            engine=options.engine,
+            profile=options.profile,
+        )
+    except (SymmetryError, ProtostructureError, WyckoffkitError) as error:
+        raise EntryError(str(error), record.material_id) from None
+    return record.material_id, protostructure, record.properties, bool(record.crystal.notes)
+
+
+def _utf8(texts: Sequence[str]) -> NDArray[np.bytes_]:
+    # HDF5 and numpy end fixed-length text at a NUL.
+    return np.array([text.replace("\0", "\ufffd").encode("utf-8", "replace") for text in texts] or [], dtype=np.bytes_)

@@ -1,0 +1,70 @@
+"""Folders and zip archives: every file in them, in the order of their names."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from ..errors import DatasetError
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of a collection."""
+
+    name: str
+    """Path within the collection."""
+    path: Path
+    """What to call it in messages."""
+    open: Callable[[], io.RawIOBase | IO[bytes]]
+    size: int
+
+
+class Collection:
+    """A folder or a zip archive. Raises DatasetError for an archive that is none, or where there is nothing in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.parts = list(_folder(path) if path.is_dir() else _archive(path))
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DatasetError(f"{path}: not a zip archive that can be read ({error})") from None
+        if not self.parts:
+            raise DatasetError(f"{path}: nothing in it")
+        self.size = sum(part.size for part in self.parts)
+        self.position = 0
+        self._hash = hashlib.sha256()
+
+    @property
+    def sha256(self) -> str:
+        """Of an archive's bytes; for a folder of the names and digests of its files, as `sha256sum *` lists them."""
+        if self.path.is_dir():
+            return self._hash.hexdigest()
+        with open(self.path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def finished(self, part: Part, sha256: str) -> None:
+        """Count a part that has been read."""
+        self.position += part.size
+        self._hash.update(f"{sha256}  {part.name}\n".encode("utf-8", "surrogateescape"))
+
+
+def _folder(path: Path) -> Iterator[Part]:
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path)
+        if file.is_file() and not any(part.startswith(".") for part in name.parts):
+            yield Part(str(name), file, partial(io.FileIO, file), file.stat().st_size)
+
+
+def _archive(path: Path) -> Iterator[Part]:
+    archive = zipfile.ZipFile(path)
+    for info in sorted(archive.infolist(), key=lambda info: info.filename):
+        hidden = info.filename.startswith("__MACOSX/") or Path(info.filename).name.startswith(".")
+        if not info.is_dir() and not hidden:
+            yield Part(info.filename, path / info.filename, partial(archive.open, info), info.file_size)
