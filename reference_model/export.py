@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +45,7 @@ def main(
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write; pack and card lie beside it.")],
     title: Annotated[str, typer.Option(help="First line of the card.")] = "A model of protostructures",
     threads: Annotated[str, typer.Option(help="What the training ran on, in words, for the card.")] = "one CPU thread",
+    half: Annotated[bool, typer.Option("--half", help="Store the weights in bfloat16, at half the size.")] = False,
     evaluation: Annotated[
         list[Path] | None, typer.Option(help="JSON of `python -m reference_model.evaluate`, put in the card.")
     ] = None,
@@ -54,21 +54,24 @@ def main(
     from wyckoffkit import WyckoffkitError
 
     try:
-        export(run, out, title=title, threads=threads, evaluations=evaluation or [])
+        export(run, out, title=title, threads=threads, half=half, evaluations=evaluation or [])
     except WyckoffkitError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
 
 
-def export(run: Path, out: Path, *, title: str, threads: str, evaluations: list[Path]) -> None:
+def export(run: Path, out: Path, *, title: str, threads: str, half: bool, evaluations: list[Path]) -> None:
     """Write `out`, its reference pack and its card. CheckpointError where the run holds no checkpoint."""
+    import torch
+
     from .checkpoint import read_checkpoint, write_checkpoint
     from .reference import read_reference, reference_path, write_reference
+    from .tensorfile import replacing
 
-    source = run / "best.safetensors" if run.is_dir() else run
-    checkpoint = read_checkpoint(source).exported()
+    best = run / "best.safetensors"
+    source = run if not run.is_dir() else best if best.exists() else run / "checkpoint.safetensors"
+    checkpoint = read_checkpoint(source).exported(torch.bfloat16 if half else torch.float32)
     pack = read_reference(reference_path(source))
-    out.parent.mkdir(parents=True, exist_ok=True)
     write_checkpoint(out, checkpoint)
     pack_path = out.with_name(f"{out.stem}.reference.safetensors")
     write_reference(pack_path, pack)
@@ -95,10 +98,8 @@ def export(run: Path, out: Path, *, title: str, threads: str, evaluations: list[
         "settings": json.dumps(checkpoint.training.get("settings", {}), indent=1, sort_keys=True),
         "evaluation": _evaluation(evaluations),
     }
-    card = out.with_suffix(".md")
-    partial = card.with_name(f".{card.name}.partial")
-    partial.write_text(CARD.format(**facts), encoding="utf-8")
-    os.replace(partial, card)
+    with replacing(out.with_suffix(".md")) as temporary:
+        temporary.write_text(CARD.format(**facts), encoding="utf-8")
 
 
 def _digest(path: Path) -> str:

@@ -16,10 +16,10 @@ from small_materials import small_materials
 from typer.testing import CliRunner
 
 from reference_model.checkpoint import read_checkpoint
+from reference_model.export import app as export_app
 from reference_model.sample.__main__ import app as sample_app
 from reference_model.train.__main__ import app as train_app
 from reference_model.train.choices import choose
-from reference_model.train.export import app as export_app
 from wyckoffkit import CheckpointError
 from wyckoffkit.dataset import write_dataset
 
@@ -41,12 +41,12 @@ def invoke(app, *arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
-@pytest.mark.parametrize("module", ["train", "sample", "train.export"])
+@pytest.mark.parametrize("module", ["train", "sample", "export"])
 def test_help_does_not_wait_for_torch(module):
     script = (
         f"import sys; sys.argv = ['x', '--help']; from reference_model.{module}.__main__ import app"
-        if module != "train.export"
-        else "import sys; sys.argv = ['x', '--help']; from reference_model.train.export import app"
+        if module != "export"
+        else "import sys; sys.argv = ['x', '--help']; from reference_model.export import app"
     )
     script += "\ntry: app()\nexcept SystemExit: print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -66,7 +66,7 @@ def test_train_then_export_then_sample(dataset, tmp_path):
         "small.reference.safetensors",
         "small.safetensors",
     ]
-    assert "52 training materials" in weights.with_suffix(".md").read_text()
+    assert "52 materials of" in weights.with_suffix(".md").read_text()
     done = invoke(sample_app, weights, "-n", 5, "--threads", 1)
     assert done.exit_code == 0, done.output
     assert len(done.stdout.splitlines()) == 5
