@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Json, LabelFile, LabelWords, Profile, Rejections, label_lines, label_words
+from .options import Column, Json, LabelFile, LabelWords, Profile, Rejections, label_lines, label_words
 
 if TYPE_CHECKING:
     from wyckoffkit.protostructure import Protostructure
@@ -30,6 +30,7 @@ def encode(
         typer.Option("-o", "--output", help="Write .h5 (a dataset), .npz (columns) or .jsonl; stdout gets JSON lines."),
     ] = None,
     n_elements: Annotated[int, typer.Option(min=1, max=118, help="E, the elements that z∞ has columns for.")] = 100,
+    column: Column = None,
 ) -> None:
     """Turn labels into tensors (s, z0, z∞).
 
@@ -38,16 +39,18 @@ def encode(
     from wyckoffkit.tensorfile import write_tensors
 
     rejections = Rejections()
-    write_tensors(_accepted(file, rejections, n_elements), output, n_elements=n_elements)
+    write_tensors(_accepted(file, column, rejections, n_elements), output, n_elements=n_elements)
     rejections.finish("encoded")
 
 
-def _accepted(file: Path, rejections: Rejections, n_elements: int) -> Iterator[tuple[str, Protostructure]]:
+def _accepted(
+    file: Path, column: str | None, rejections: Rejections, n_elements: int
+) -> Iterator[tuple[str, Protostructure]]:
     from wyckoffkit.encoding import check_encodable
     from wyckoffkit.errors import ProtostructureError
 
     name = "<stdin>" if str(file) == "-" else str(file)
-    for number, text in label_lines(file):
+    for number, text in label_lines(file, column):
         protostructure = rejections.parse(text, f"{name}:{number}")
         if protostructure is None:
             continue
@@ -151,10 +154,10 @@ def canonicalize(labels: LabelWords, profile: Profile = "pymatgen") -> None:
     rejections.finish("canonicalized")
 
 
-def validate(file: LabelFile) -> None:
+def validate(file: LabelFile, column: Column = None) -> None:
     """Check a file of labels, and list each line with an error. Example: wyckoffkit validate labels.txt"""
     rejections = Rejections()
-    lines = label_lines(file)
+    lines = label_lines(file, column)
     while chunk := list(islice(lines, CHUNK)):
         for number, text in chunk:
             rejections.parse(text, f"{file}:{number}")

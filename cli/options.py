@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,15 +29,21 @@ Engine = Annotated[str, typer.Option("--engine", help="Finds the symmetry: moyop
 Symprec = Annotated[float, typer.Option("--symprec", help="Distance tolerance in Å.")]
 
 
-def label_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text) of each line that is not blank."""
-    from wyckoffkit.textlines import open_lines
+Column = Annotated[
+    str | None, typer.Option("--column", help="Read a CSV file and take the labels from this column of it.")
+]
 
+
+def label_lines(path: Path, column: str | None = None) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text) of each line that is not blank, or of a CSV file's column."""
+    from wyckoffkit.textlines import csv_column, open_lines
+
+    choose = _numbered if column is None else partial(csv_column, path, column)
     if str(path) == "-":
-        yield from _numbered(sys.stdin)
+        yield from choose(sys.stdin)
     else:
         with open_lines(path) as lines:
-            yield from _numbered(lines)
+            yield from choose(lines)
 
 
 def _numbered(lines: Iterator[str]) -> Iterator[tuple[int, str]]:

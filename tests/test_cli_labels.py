@@ -146,3 +146,16 @@ def test_spacegroup_lists_every_position(number, positions):
 @pytest.mark.parametrize("arguments", [("spacegroup", "231"), ("spacegroup",), ("encode",), ("nonsense",)])
 def test_wrong_usage_is_exit_code_2(arguments):
     assert wyckoffkit(*arguments)[0] == 2
+
+
+def test_labels_are_read_from_a_column_of_a_csv_file(tmp_path):
+    path = tmp_path / "labels.csv"
+    rows = [f'wbm-1-{i},"a, quoted",{label}' for i, label in enumerate(PAPER_LABELS)]
+    path.write_text("\n".join(["material_id,note,protostructure", *rows, "wbm-9,x,", "wbm-10,x,nonsense"]))
+    code, out, err = wyckoffkit("encode", path, "--column", "protostructure")
+    assert code == 1
+    assert [json.loads(line)["label"] for line in out.splitlines()] == PAPER_LABELS
+    assert f"{path}:20: " in err
+    code, _, err = wyckoffkit("validate", path, "--column", "label")
+    assert code == 1
+    assert "no column 'label'; the columns are material_id, note, protostructure" in err
