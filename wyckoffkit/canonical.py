@@ -139,6 +139,14 @@ def is_canonical(protostructure: Protostructure, profile: str = DEFAULT_PROFILE)
     return canonical_form(protostructure, profile) is protostructure
 
 
+def are_equivalent(one: Protostructure, other: Protostructure, profile: str = "affine") -> bool:
+    """Whether two protostructures are settings of one: the same crystal but for its free coordinates and cell.
+
+    Enantiomorphic groups stay different. Only the affine profile finds equal crystals in different cells equal.
+    """
+    return canonical_form(one, profile) == canonical_form(other, profile)
+
+
 def canonical_label(protostructure: Protostructure, profile: str = DEFAULT_PROFILE) -> str:
     """The label of the canonical form, without making it."""
     occupations = protostructure.occupations

@@ -1,0 +1,43 @@
+"""Questions as a newcomer asks them, in a process of their own."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.test_cli_labels import wyckoffkit
+
+
+def test_collapse_writes_the_label_that_the_crystals_have():
+    # One atom in P1 always has an inversion centre; rock salt is what it says.
+    code, out, _ = wyckoffkit("collapse", "A_aP1_1_a:Fe", "AB_cF8_225_a_b:Ca-O")
+    assert (code, out.split()) == (0, ["A_aP1_2_a:Fe", "AB_cF8_225_a_b:Ca-O"])
+
+
+def test_collapse_keeps_the_good_labels_beside_a_bad_one():
+    code, out, err = wyckoffkit("collapse", "--json", "-", text="AB_cF8_225_a_a:Ca-O\nA_aP1_1_a:Fe\n")
+    assert code == 1
+    assert json.loads(out) == {"label": "A_aP1_1_a:Fe", "collapses": True, "crystals_have": "A_aP1_2_a:Fe"}
+    assert "<stdin>:1" in err
+
+
+def test_enumerate_and_its_count_agree():
+    _, out, _ = wyckoffkit("enumerate", "TiO2", "-z", "2", "--space-group", "2")
+    assert len(set(out.split())) == 9  # CODEC.md section 3
+    _, out, _ = wyckoffkit("enumerate", "Ti2O4", "--space-group", "2", "--profile", "pymatgen", "--count", "--json")
+    assert json.loads(out) == {"space_group": 2, "settings": 967, "canonical": 155}
+
+
+def test_same_goes_by_the_profile():
+    # The inversion centres c and d of P-1 change into others when the cell does.
+    assert wyckoffkit("same", "AB_aP2_2_a_b:Ca-O", "AB_aP2_2_a_d:Ca-O")[1] == "same\n"
+    pair = ("AB_aP2_2_a_b:Ca-O", "AB_aP2_2_a_d:Ca-O")
+    assert wyckoffkit("same", *pair, "--profile", "pymatgen")[1] == "different\n"
+
+
+@pytest.mark.parametrize("formula", ["", "ti2", "Ti2O4+", "Xx2", "Ti0"])
+def test_what_is_no_formula_is_refused_in_a_sentence(formula):
+    code, out, err = wyckoffkit("enumerate", formula, "--space-group", "2")
+    assert (code, out) == (1, "")
+    assert err.startswith("wyckoffkit: ")
