@@ -16,15 +16,19 @@ from wyckoffkit.metrics import (
     DISTRIBUTIONS,
     Categories,
     categorise,
+    chi_squared,
     collision_probability,
     divergence,
     jensen_shannon,
     multiplicities,
     novelty,
     proportion,
+    quantile,
     rarefaction,
+    ratio_of_counts,
     uniqueness,
     unseen_probability,
+    wasserstein,
 )
 
 words = st.lists(st.sampled_from("abcdefghij"), min_size=2, max_size=40)
@@ -129,9 +133,15 @@ def test_categories_count_every_material(materials):
         found = categorise(name, columns)
         assert found.n_materials == len(materials)
         assert set(found.material.tolist()) == set(range(len(materials)))
-        if name != "element":
+        if name not in ("element", "multiplicity"):
             assert found.counts.sum() == len(materials)
-    arity = categorise("arity", columns).category + 1
+    of = {name: categorise(name, columns).category.tolist() for name in ("atoms", "dof", "orbits", "multiplicity")}
+    assert of["atoms"] == [min(p.n_atoms, 400) for p in materials]
+    assert of["dof"] == [min(p.dof, 100) for p in materials]
+    assert of["orbits"] == [len(p.orbits) for p in materials]
+    multiplicities_of = [sorted(p.space_group.position(o.letter).multiplicity for o in p.orbits) for p in materials]
+    assert sorted(of["multiplicity"]) == sorted(m for row in multiplicities_of for m in row)
+    arity = categorise("arity", columns).category
     assert arity.tolist() == [len(p.composition) for p in materials]
     assert (categorise("space group", columns).category + 1).tolist() == [p.space_group.number for p in materials]
     found = categorise("element", columns)
@@ -148,6 +158,43 @@ def test_a_sample_of_the_reference_lies_at_the_floor_and_another_does_not():
         return Categories("space group", tuple(map(str, range(1, 231))), np.arange(1000), rows, 1000)
 
     same = divergence(sample_of(reference), reference, generator)
-    assert same.estimate.low < same.floor < same.estimate.high
+    assert same.jensen_shannon.low < same.floor < same.jensen_shannon.high
     other = divergence(sample_of(np.sqrt(reference)), reference, generator)
-    assert other.estimate.low > 1.5 * other.floor
+    assert other.jensen_shannon.low > 1.5 * other.floor
+    # χ² of homogeneity is near its degrees of freedom for equal laws: five standard deviations of √(2 f) around f.
+    assert abs(same.chi_squared - same.degrees_of_freedom) < 5 * np.sqrt(2 * same.degrees_of_freedom)
+    assert other.chi_squared > same.degrees_of_freedom + 10 * np.sqrt(2 * same.degrees_of_freedom)
+
+
+@given(counts, st.integers(1, 5))
+def test_a_shift_by_k_categories_is_a_wasserstein_distance_of_k(p, k):
+    if p.sum():
+        shifted = np.concatenate([np.zeros(k, int), p])
+        assert wasserstein(np.concatenate([p, np.zeros(k, int)]), shifted) == pytest.approx(k)
+        assert wasserstein(p, 2 * p) == pytest.approx(0, abs=1e-9)
+
+
+def test_chi_squared_is_the_textbook_statistic():
+    from scipy.stats import chi2_contingency
+
+    p, q = np.array([10, 0, 30, 5]), np.array([100, 0, 250, 80])
+    expected = chi2_contingency(np.array([p, q])[:, [0, 2, 3]], correction=False)
+    found, degrees = chi_squared(p, q)
+    assert (found, degrees) == (pytest.approx(expected.statistic), expected.dof)
+
+
+def test_quantile_intervals_hold_the_truth_as_often_as_they_say():
+    generator = np.random.default_rng(7)
+    held = 0
+    for _ in range(400):
+        found = quantile(generator.normal(size=300), 0.9)
+        held += found.low <= 1.2815516 <= found.high
+    assert held / 400 > 0.93
+    assert held / 400 < 0.99
+
+
+def test_the_ratio_of_counts_holds_1_for_equal_rates():
+    found = ratio_of_counts(52, 47)
+    assert found.low < 1 < found.high
+    assert ratio_of_counts(300, 20).low > 9
+    assert ratio_of_counts(0, 0).high == float("inf")

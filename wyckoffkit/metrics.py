@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .elements import SYMBOLS
 from .encoding import WyckoffColumns
-from .spacegroup import SpaceGroup
+from .spacegroup import SpaceGroup, WyckoffPosition
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -147,9 +147,6 @@ class Categories:
         return counted.astype(np.int64)
 
 
-LARGEST_ARITY = 10
-
-
 def _space_group(columns: WyckoffColumns) -> Pairs:
     return np.arange(len(columns)), columns.space_group.astype(np.int64) - 1
 
@@ -166,23 +163,68 @@ def _elements(columns: WyckoffColumns) -> Pairs:
 
 
 def _arity(columns: WyckoffColumns) -> Pairs:
-    n_elements = np.bincount(_elements(columns)[0], minlength=len(columns))
-    return np.arange(len(columns)), np.clip(n_elements, 1, LARGEST_ARITY) - 1
+    return _numbers(np.bincount(_elements(columns)[0], minlength=len(columns)))
 
 
-_CATEGORIES: dict[str, tuple[tuple[str, ...], Callable[[WyckoffColumns], Pairs]]] = {
+def _numbers(values: Counts) -> Pairs:
+    """Whole numbers as categories of their own."""
+    return np.arange(len(values)), values.astype(np.int64)
+
+
+def _totals(columns: WyckoffColumns, of_orbit: Counts | None) -> Counts:
+    """(N,) sums over a material's orbits of a property of the 256 · group + position table; None counts orbits."""
+    material = np.repeat(np.arange(len(columns)), np.diff(columns.offset))
+    row = columns.space_group.astype(np.int64)[material] * 256 + columns.position
+    weight = columns.count.astype(np.int64) * (1 if of_orbit is None else of_orbit[row])
+    return np.bincount(material, weights=weight, minlength=len(columns)).astype(np.int64)
+
+
+def _position_table(property_of: Callable[[WyckoffPosition], int]) -> Counts:
+    table = np.zeros(231 * 256, np.int64)
+    for number in range(1, 231):
+        for i, position in enumerate(SpaceGroup.from_number(number).positions):
+            table[number * 256 + i] = property_of(position)
+    return table
+
+
+def _multiplicity(columns: WyckoffColumns) -> Pairs:
+    """Multiplicities of the occupied positions, each once for each orbit on it."""
+    material = np.repeat(np.arange(len(columns)), np.diff(columns.offset))
+    row = columns.space_group.astype(np.int64)[material] * 256 + columns.position
+    value = _position_table(lambda position: position.multiplicity)[row]
+    repeats = columns.count.astype(np.int64)
+    return np.repeat(material, repeats), np.repeat(value, repeats)
+
+
+_LISTED: dict[str, tuple[tuple[str, ...], Callable[[WyckoffColumns], Pairs]]] = {
     "space group": (tuple(str(n) for n in range(1, 231)), _space_group),
     "crystal system": (CRYSTAL_SYSTEMS, _crystal_system),
     "element": (tuple(SYMBOLS[1:]), _elements),
-    "arity": (tuple(str(n) for n in range(1, LARGEST_ARITY + 1)), _arity),
 }
-DISTRIBUTIONS = tuple(_CATEGORIES)
+# Whole numbers from 0 to a largest category, which stands for all above it; distances between them mean something.
+_COUNTED: dict[str, tuple[int, Callable[[WyckoffColumns], Pairs]]] = {
+    "arity": (10, _arity),
+    "orbits": (60, lambda columns: _numbers(_totals(columns, None))),
+    "atoms": (400, lambda columns: _numbers(_totals(columns, _position_table(lambda p: p.multiplicity)))),
+    "dof": (100, lambda columns: _numbers(_totals(columns, _position_table(lambda p: p.dof)))),
+    "multiplicity": (192, _multiplicity),
+}
+DISTRIBUTIONS = (*_LISTED, *_COUNTED)
+COUNTED = tuple(_COUNTED)
 
 
 def categorise(name: str, columns: WyckoffColumns) -> Categories:
-    """Categories of one of DISTRIBUTIONS; the arity's last category is ten elements or more."""
-    names, pairs_of = _CATEGORIES[name]
-    material, category = pairs_of(columns)
+    """Categories of one of DISTRIBUTIONS: the space group, elements, number of elements (arity), of orbits, of atoms in
+    the conventional cell, of free coordinates (dof), and the multiplicity of each orbit's position.
+    """
+    if name in _LISTED:
+        names, pairs_of = _LISTED[name]
+        material, category = pairs_of(columns)
+    else:
+        largest, pairs_of = _COUNTED[name]
+        names = tuple(str(k) for k in range(largest + 1))
+        material, category = pairs_of(columns)
+        category = np.minimum(category, largest)
     return Categories(name, names, material, category, len(columns))
 
 
@@ -200,32 +242,88 @@ def jensen_shannon(p: NDArray[Any], q: NDArray[Any]) -> float:
     return max(0.0, (against(p) + against(q)) / 2)
 
 
+def wasserstein(p: NDArray[Any], q: NDArray[Any]) -> float:
+    """The 1-Wasserstein distance of counts over 0, 1, 2 …, in units of one category."""
+    if p.sum() == 0 or q.sum() == 0:
+        return float("nan")
+    return float(np.abs(np.cumsum(p / p.sum() - q / q.sum())).sum())
+
+
+def chi_squared(p: NDArray[Any], q: NDArray[Any]) -> tuple[float, int]:
+    """(χ² of homogeneity of two vectors of counts, its degrees of freedom); categories that both lack do not count."""
+    on = (p + q) > 0
+    p, q = p[on].astype(np.float64), q[on].astype(np.float64)
+    if p.sum() == 0 or q.sum() == 0:
+        return float("nan"), 0
+    ratio = np.sqrt(q.sum() / p.sum())
+    return float(((p * ratio - q / ratio) ** 2 / (p + q)).sum()), len(p) - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Divergence:
-    """A Jensen–Shannon divergence in bits, and what a perfect sample of the same size would show."""
+    """How far a sample's categories lie from a reference's."""
 
-    estimate: Estimate
+    jensen_shannon: Estimate
+    """In bits."""
     floor: float
     """Mean divergence of as many draws from the reference itself: finite samples are never at 0."""
+    chi_squared: float
+    """Of homogeneity; compare it with its degrees of freedom."""
+    degrees_of_freedom: int
+    wasserstein: Estimate | None = None
+    """For whole numbers alone."""
 
-    def to_dict(self) -> dict[str, float | int]:
+    def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {**self.estimate.to_dict(), "floor": self.floor}
+        return {
+            "jensen_shannon_bits": {**self.jensen_shannon.to_dict(), "floor": self.floor},
+            "chi_squared": self.chi_squared,
+            "degrees_of_freedom": self.degrees_of_freedom,
+            "wasserstein": None if self.wasserstein is None else self.wasserstein.to_dict(),
+        }
 
 
 def divergence(
     sample: Categories, reference: Counts, generator: np.random.Generator, *, n_resamples: int = 200
 ) -> Divergence:
-    """Jensen–Shannon divergence of a sample from a reference's counts, its interval (value ± z · bootstrap error over
-    materials) and its floor (multinomial draws from the reference).
+    """Divergences of a sample from a reference's counts, their intervals (value ± z · bootstrap error over materials)
+    and the floor (multinomial draws from the reference).
     """
-    value = jensen_shannon(sample.counts, reference)
-    total = int(sample.counts.sum())
+    counts = sample.counts
+    total, n = int(counts.sum()), sample.n_materials
     if total == 0 or reference.sum() == 0:
-        return Divergence(Estimate(value, 0.0, 1.0, sample.n_materials), float("nan"))
-    drawn = [jensen_shannon(sample.resampled(generator), reference) for _ in range(n_resamples)]
-    error = float(np.std(drawn, ddof=1))
+        unknown = Estimate(float("nan"), 0.0, 1.0, n)
+        return Divergence(unknown, float("nan"), float("nan"), 0)
+    drawn = [sample.resampled(generator) for _ in range(n_resamples)]
     perfect = generator.multinomial(total, reference / reference.sum(), size=n_resamples)
-    floor = float(np.mean([jensen_shannon(counts, reference) for counts in perfect]))
-    estimate = Estimate(value, max(0.0, value - Z * error), min(1.0, value + Z * error), sample.n_materials)
-    return Divergence(estimate, floor)
+    distance = None
+    if sample.name in COUNTED:
+        distance = _with_error(wasserstein(counts, reference), [wasserstein(d, reference) for d in drawn], n)
+    value = _with_error(jensen_shannon(counts, reference), [jensen_shannon(d, reference) for d in drawn], n, 1.0)
+    floor = float(np.mean([jensen_shannon(one, reference) for one in perfect]))
+    return Divergence(value, floor, *chi_squared(counts, reference), distance)
+
+
+def _with_error(value: float, drawn: list[float], n: int, largest: float = float("inf")) -> Estimate:
+    error = float(np.std(drawn, ddof=1))
+    return Estimate(value, max(0.0, value - Z * error), min(largest, value + Z * error), n)
+
+
+def quantile(values: Floats, q: float) -> Estimate:
+    """A quantile with the order statistics that bound it (normal approximation to the binomial)."""
+    ordered = np.sort(np.asarray(values, np.float64))
+    n = len(ordered)
+    if n == 0:
+        return Estimate(float("nan"), float("-inf"), float("inf"), 0)
+    half = Z * sqrt(n * q * (1 - q))
+    low, high = (int(np.clip(np.floor(k), 0, n - 1)) for k in (n * q - half - 1, n * q + half + 1))
+    value = float(np.quantile(ordered, q))
+    return Estimate(value, min(value, float(ordered[low])), max(value, float(ordered[high])), n)
+
+
+def ratio_of_counts(a: int, b: int) -> Estimate:
+    """a / b of two Poisson counts with the exact-like interval of the share a / (a + b)."""
+    share = proportion(a, a + b)
+    value = a / b if b else float("inf") if a else float("nan")
+    odds = [s / (1 - s) if s < 1 else float("inf") for s in (share.low, share.high)]
+    return Estimate(value, odds[0], odds[1], a + b)
