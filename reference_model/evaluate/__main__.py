@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +16,7 @@ import typer
 from wyckoffkit import WyckoffkitError
 
 if TYPE_CHECKING:
+    from ..extractor.embed import Extractor
     from .measure import Evaluation
 
 app = typer.Typer(
@@ -22,7 +26,9 @@ app = typer.Typer(
 
 @app.command()
 def main(
-    samples: Annotated[Path, typer.Argument(metavar="SAMPLES", help="Labels, one a line, or a dataset; '-' is stdin.")],
+    samples: Annotated[
+        list[Path], typer.Argument(metavar="SAMPLES", help="Labels, one a line, or a dataset; '-' is stdin.")
+    ],
     reference: Annotated[
         Path | None,
         typer.Option(help="Training data: a dataset, a reference pack or labels. Default: the shipped pack."),
@@ -30,47 +36,118 @@ def main(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write every number and its interval here; '-' is stdout.")
     ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report here.")] = None,
+    extractor: Annotated[
+        Path | None, typer.Option(help="Wrenformer for FWD: ours, or an aviary checkpoint. Default: the shipped one.")
+    ] = None,
+    norm: Annotated[
+        str | None, typer.Option(help="For aviary checkpoints: layers normalise 'pre' (aviary 1.2) or 'post'.")
+    ] = None,
+    fwd: Annotated[bool, typer.Option(help="Whether to embed the samples at all.")] = True,
+    seconds: Annotated[float | None, typer.Option(min=0, help="How long sampling took, for novel a minute.")] = None,
     seed: Annotated[int, typer.Option(help="Of the resampling behind intervals.")] = 0,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="The files are evaluations (JSON): show them side by side.")
+    ] = False,
 ) -> None:
-    """Measure generated protostructures: validity, uniqueness, novelty and distributions.
+    """Measure generated protostructures: validity, uniqueness, novelty, distributions and FWD.
 
-    Example: python -m reference_model.evaluate labels.txt --json evaluation.json
+    Example: python -m reference_model.evaluate labels.txt --json evaluation.json --report report.html
     """
     from .samples import read_samples, require_file
 
-    require_file(samples)  # before the wait for torch
+    if compare:
+        return _compare(samples, report)
+    if len(samples) > 1:
+        raise typer.BadParameter("one file of samples at a time; --compare takes several evaluations")
+    for path in (samples[0], reference, extractor):
+        if path is not None:
+            require_file(path)  # before the wait for torch
+    if norm not in (None, "pre", "post"):
+        raise typer.BadParameter("norm is 'pre' or 'post'")
     from .against import read_against
     from .measure import evaluate
 
-    known = read_against(reference)
-    evaluation = evaluate(read_samples(samples, profile=known.profile), known, seed=seed)
-    _deliver(evaluation, json_file)
+    used = _extractor(extractor, norm) if fwd else None
+    with _counting("embedding the reference") as progress:
+        known = read_against(reference, extractor=used, progress=progress)
+    command = "python -m reference_model.evaluate " + shlex.join(sys.argv[1:])
+    read = read_samples(samples[0], profile=known.profile)
+    evaluation = evaluate(read, known, extractor=used, seed=seed, seconds=seconds, command=command)
+    _deliver(evaluation, json_file, report)
 
 
-def _deliver(evaluation: Evaluation, json_file: Path | None) -> None:
+def _compare(paths: list[Path], report: Path | None) -> None:
+    from rich.console import Console
+
+    from .compare import html_table, read_evaluations, show_comparison
+
+    contents = read_evaluations(paths)
+    if report is not None:
+        from ..report import render_comparison
+
+        _write(report, render_comparison(contents, html_table(contents)))
+    show_comparison(contents, Console(soft_wrap=True))
+
+
+def _extractor(path: Path | None, norm: Any) -> Extractor | None:
+    """The one asked for, else the shipped one, else none."""
+    from ..extractor.weights import SHIPPED, read_extractor
+
+    if path is None and not SHIPPED.exists():
+        return None
+    return read_extractor(path, norm=norm)
+
+
+@contextmanager
+def _counting(what: str) -> Iterator[Callable[[int], None]]:
+    """A counter on stderr, which appears once there is something to count."""
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,} materials"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None, visible=False)
+        yield lambda n: bar.update(task, advance=n, visible=True)
+
+
+def _deliver(evaluation: Evaluation, json_file: Path | None, report: Path | None) -> None:
     from rich.console import Console
 
     from .table import show
 
-    text = json.dumps(_without_nan(evaluation.to_dict()), ensure_ascii=False, indent=1) + "\n"
+    content = _without_nan(evaluation.to_dict())
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    if report is not None:
+        from ..report import render
+
+        _write(report, render(content))
     if str(json_file) == "-":
         sys.stdout.write(text)
         return
     show(evaluation, Console(soft_wrap=True))
     if json_file is not None:
-        json_file.parent.mkdir(parents=True, exist_ok=True)
-        partial = json_file.with_name(f".{json_file.name}.{os.getpid()}.partial")
+        _write(json_file, text)
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
         partial.write_text(text, encoding="utf-8")
-        os.replace(partial, json_file)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _without_nan(value: Any) -> Any:
-    """JSON has no NaN: what could not be measured is null."""
+    """JSON has neither NaN nor infinity: what could not be measured, or has no bound, is null."""
     if isinstance(value, dict):
         return {key: _without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and value != value else value
+    return None if isinstance(value, float) and not -1e308 < value < 1e308 else value
 
 
 def run() -> None:

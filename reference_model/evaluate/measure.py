@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wyckoffkit import DatasetError, __version__, tables
-from wyckoffkit.metrics import (
-    DISTRIBUTIONS,
-    Divergence,
-    Estimate,
-    categorise,
-    collision_probability,
-    divergence,
-    novelty,
-    proportion,
-    uniqueness,
-)
+from wyckoffkit.metrics import DISTRIBUTIONS, Divergence, Estimate, categorise, divergence
 
 from .against import Reference
+from .distance import EmbeddingResult, compare_embeddings
 from .samples import Samples
+from .shares import Known, curves, known_among, memorisation, shares
+
+if TYPE_CHECKING:
+    from ..extractor.embed import Extractor
 
 FORMAT_VERSION = 1
+GALLERY = 24
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,18 +30,33 @@ class Evaluation:
 
     samples: Samples
     reference: Reference
+    known: Known
     metrics: Mapping[str, Estimate]
     divergences: Mapping[str, Divergence]
     distributions: Mapping[str, Mapping[str, tuple[int, int | None]]]
     """By name and category: materials among the samples, and in the reference where that is known."""
+    curves: Mapping[str, Any]
+    embedding: EmbeddingResult | None
+    notes: tuple[str, ...] = ()
+    """What could not be measured, and why."""
     seed: int = 0
+    seconds: float | None = None
+    """How long sampling took, if that was told."""
+    command: str = ""
+    gallery: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @property
+    def lines(self) -> Mapping[str, Estimate]:
+        """What held-out real data reaches, by the names of `metrics`."""
+        return self.reference.facts.lines if self.reference.facts is not None else {}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
         samples, reference = self.samples, self.reference
         return {
             "format_version": FORMAT_VERSION,
-            "toolkit_version": __version__,
+            "versions": {"wyckoffkit": __version__, "python": platform.python_version(), "numpy": np.__version__},
+            "command": self.command,
             "table_digest": tables.digest(),
             "profile": samples.profile,
             "seed": self.seed,
@@ -54,6 +66,7 @@ class Evaluation:
                 "valid": len(samples.labels),
                 "rejected": [{"line": r.line, "text": r.text, "reason": r.reason} for r in samples.rejected],
                 "reasons": samples.reasons,
+                "seconds": self.seconds,
             },
             "reference": {
                 "source": reference.source,
@@ -61,18 +74,32 @@ class Evaluation:
                 "distinct_labels": len(reference.labels),
                 "distinct_prototypes": len(reference.prototypes),
                 "rejected": reference.n_rejected,
+                "key": reference.key,
                 "provenance": dict(reference.provenance),
             },
             "metrics": {name: estimate.to_dict() for name, estimate in self.metrics.items()},
-            "jensen_shannon_bits": {name: found.to_dict() for name, found in self.divergences.items()},
+            "lines": {name: estimate.to_dict() for name, estimate in self.lines.items()},
+            "embedding": None if self.embedding is None else self.embedding.to_dict(),
+            "divergences": {name: found.to_dict() for name, found in self.divergences.items()},
             "distributions": {
                 name: {category: {"samples": ours, "reference": theirs} for category, (ours, theirs) in rows.items()}
                 for name, rows in self.distributions.items()
             },
+            "rarefaction": dict(self.curves),
+            "gallery": [dict(entry) for entry in self.gallery],
+            "notes": list(self.notes),
         }
 
 
-def evaluate(samples: Samples, reference: Reference, *, seed: int = 0) -> Evaluation:
+def evaluate(
+    samples: Samples,
+    reference: Reference,
+    *,
+    extractor: Extractor | None = None,
+    seed: int = 0,
+    seconds: float | None = None,
+    command: str = "",
+) -> Evaluation:
     """Measure samples against a reference. Raises DatasetError where their profiles differ or no sample is valid."""
     if samples.profile != reference.profile:
         raise DatasetError(
@@ -85,38 +112,80 @@ def evaluate(samples: Samples, reference: Reference, *, seed: int = 0) -> Evalua
             f"{samples.rejected[0].reason}"
         )
     generator = np.random.default_rng(seed)
+    counts = reference.counts if reference.facts is None else reference.facts.counts
     categories = {name: categorise(name, samples.columns) for name in DISTRIBUTIONS}
-    divergences = {
-        name: divergence(found, reference.counts[name], generator)
-        for name, found in categories.items()
-        if name in reference.counts
-    }
-    distributions = {}
-    for name, found in categories.items():
-        theirs = reference.counts.get(name)
-        distributions[name] = {
-            category: (int(ours), None if theirs is None else int(theirs[k]))
-            for k, (category, ours) in enumerate(zip(found.names, found.counts, strict=True))
-            if ours or (theirs is not None and theirs[k])
-        }
-    return Evaluation(samples, reference, _shares(samples, reference), divergences, distributions, seed)
+    known = known_among(samples, reference)
+    metrics = shares(samples, reference, known)
+    if reference.facts is not None:
+        metrics |= memorisation(samples, reference, reference.facts)
+    if seconds:
+        per_minute = len({label for label, is_known in zip(samples.labels, known.label, strict=True) if not is_known})
+        novel = metrics["valid, unique and novel, of all lines"]
+        scale = 60 * novel.n / seconds
+        metrics["novel a minute"] = Estimate(per_minute * 60 / seconds, novel.low * scale, novel.high * scale, novel.n)
+    embedding, notes = _embedding(samples, known, reference, extractor, generator)
+    return Evaluation(
+        samples,
+        reference,
+        known,
+        metrics,
+        {name: divergence(found, counts[name], generator) for name, found in categories.items() if name in counts},
+        {
+            name: {
+                category: (int(ours), int(counts[name][k]) if name in counts else None)
+                for k, (category, ours) in enumerate(zip(found.names, found.counts, strict=True))
+                if ours or (name in counts and counts[name][k])
+            }
+            for name, found in categories.items()
+        },
+        curves(samples, known),
+        embedding,
+        notes,
+        seed,
+        seconds,
+        command,
+        _gallery(samples, known, embedding, generator),
+    )
 
 
-def _shares(samples: Samples, reference: Reference) -> dict[str, Estimate]:
-    """Validity, uniqueness and novelty. Shares are of the valid samples unless the name says otherwise."""
-    knows_label = reference.knows_labels(samples.labels)
-    knows_prototype = reference.knows_prototypes(samples.prototypes)
-    novel = {label for label, known in zip(samples.labels, knows_label, strict=True) if not known}
-    new_prototypes = {p for p, known in zip(samples.prototypes, knows_prototype, strict=True) if not known}
-    return {
-        "valid": proportion(len(samples.labels), samples.n_lines),
-        "unique": uniqueness(samples.labels),
-        "collision probability": collision_probability(samples.labels),
-        "novel": novelty(knows_label),
-        "novel of the distinct": proportion(len(novel), len(set(samples.labels))),
-        "valid, unique and novel, of all lines": proportion(len(novel), samples.n_lines),
-        "unique prototypes": uniqueness(samples.prototypes),
-        "prototype collision probability": collision_probability(samples.prototypes),
-        "samples with a novel prototype": novelty(knows_prototype),
-        "novel of the distinct prototypes": proportion(len(new_prototypes), len(set(samples.prototypes))),
-    }
+def _embedding(
+    samples: Samples,
+    known: Known,
+    reference: Reference,
+    extractor: Extractor | None,
+    generator: np.random.Generator,
+) -> tuple[EmbeddingResult | None, tuple[str, ...]]:
+    if extractor is None:
+        return None, ("FWD was not measured: there is no extractor",)
+    if reference.facts is None or reference.facts.embedding is None:
+        where = f"no facts with embeddings lie beside {reference.source}"
+        return None, (f"FWD was not measured: {where}; give the training data as --reference",)
+    found = compare_embeddings(samples.columns, ~known.label, reference.facts.embedding, extractor, generator)
+    if found.n_unknown:
+        return found, (f"{found.n_unknown:,} samples hold an element without features (beyond Lr) and are in no FWD",)
+    return found, ()
+
+
+def _gallery(
+    samples: Samples, known: Known, embedding: EmbeddingResult | None, generator: np.random.Generator
+) -> tuple[dict[str, Any], ...]:
+    """Some distinct samples, drawn at random, the novel ones first."""
+    first = {label: i for i, label in reversed(list(enumerate(samples.labels)))}
+    drawn = generator.permutation(np.array(sorted(first.values()), dtype=np.int64))
+    chosen = sorted(drawn.tolist(), key=lambda i: bool(known.label[i]))[:GALLERY]
+    entries = []
+    for i in chosen:
+        protostructure = samples.columns.protostructure(i)
+        energy = None if embedding is None or np.isnan(embedding.energy[i]) else round(float(embedding.energy[i]), 3)
+        entries.append(
+            {
+                "label": samples.labels[i],
+                "prototype": samples.prototypes[i],
+                "space_group": f"{protostructure.space_group.symbol} ({protostructure.space_group.number})",
+                "composition": protostructure.composition,
+                "novel": not bool(known.label[i]),
+                "novel_prototype": not bool(known.prototype[i]),
+                "predicted_formation_energy": energy,
+            }
+        )
+    return tuple(entries)

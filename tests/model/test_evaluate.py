@@ -26,6 +26,11 @@ def run(*arguments, stdin=""):
     return result.exit_code, result.stdout, str(result.exception or "")
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
 @pytest.fixture
 def reference(tmp_path):
     path = tmp_path / "reference.txt"
@@ -54,7 +59,7 @@ AB_tP2_123_a_d:Cu-Ti
 
 
 def test_what_can_be_counted_by_hand_is_counted(tmp_path, reference):
-    found, out = evaluate(tmp_path, reference, SAMPLES)
+    found, out = evaluate(tmp_path, reference, SAMPLES, "--seconds", 30)
     metrics = {name: (estimate["value"], estimate["n"]) for name, estimate in found["metrics"].items()}
     # Seven lines: two bad (elements out of order; a used twice), halite in two settings, three that are new.
     assert metrics["valid"] == (pytest.approx(5 / 7), 7)
@@ -65,6 +70,11 @@ def test_what_can_be_counted_by_hand_is_counted(tmp_path, reference):
     assert metrics["valid, unique and novel, of all lines"] == (pytest.approx(3 / 7), 7)
     assert metrics["samples with a novel prototype"] == (pytest.approx(1 / 5), 5)
     assert metrics["novel of the distinct prototypes"] == (pytest.approx(1 / 3), 3)
+    assert metrics["novel composition"] == (pytest.approx(3 / 5), 5)
+    assert metrics["novel chemical system"] == (pytest.approx(3 / 5), 5)
+    assert metrics["unique among the novel"] == (1, 3)
+    assert metrics["novel a minute"] == (pytest.approx(6), 7)
+    assert metrics["in groups 1–15 (triclinic, monoclinic)"] == (0, 5)
     assert "71.43 %" in out
 
 
@@ -80,11 +90,15 @@ def test_rejected_lines_are_listed_with_line_and_reason(tmp_path, reference):
 
 def test_every_number_has_an_interval_around_it(tmp_path, reference):
     found, _ = evaluate(tmp_path, reference, SAMPLES)
-    for estimate in (*found["metrics"].values(), *found["jensen_shannon_bits"].values()):
+    measured = [
+        *found["metrics"].values(),
+        *(row["jensen_shannon_bits"] for row in found["divergences"].values()),
+        *(row["wasserstein"] for row in found["divergences"].values() if row["wasserstein"]),
+    ]
+    for estimate in measured:
         assert estimate["low"] <= estimate["value"] <= estimate["high"]
         assert estimate["n"] > 0
-    for estimate in found["jensen_shannon_bits"].values():
-        assert estimate["floor"] >= 0
+    assert all(row["jensen_shannon_bits"]["floor"] >= 0 for row in found["divergences"].values())
 
 
 def test_the_same_seed_gives_the_same_json(tmp_path, reference):
@@ -103,10 +117,10 @@ def test_a_pack_a_dataset_and_labels_are_one_reference(tmp_path, reference):
     by_labels, _ = evaluate(tmp_path, reference, SAMPLES)
     for name in ("data.h5", "pack.safetensors"):
         found, _ = evaluate(tmp_path, tmp_path / name, SAMPLES)
-        assert found["metrics"] == by_labels["metrics"]
+        assert all(by_labels["metrics"][measure] == estimate for measure, estimate in found["metrics"].items())
         assert found["distributions"]["space group"] == by_labels["distributions"]["space group"]
     # A pack knows no elements; that is said, not guessed.
-    assert "element" not in found["jensen_shannon_bits"]
+    assert "element" not in found["divergences"]
     assert found["distributions"]["element"]["Na"]["reference"] is None
 
 

@@ -1,0 +1,112 @@
+"""Validity, uniqueness, novelty and memorisation of samples, by label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wyckoffkit.metrics import (
+    Estimate,
+    collision_probability,
+    multiplicities,
+    novelty,
+    proportion,
+    rarefaction,
+    ratio_of_counts,
+    uniqueness,
+)
+
+from ..reference import contains, fingerprints
+from .against import Reference
+from .facts import Facts
+from .identity import IDENTITIES, identities
+from .plausible import plausibility
+from .samples import Samples
+
+CURVE_POINTS = 40
+NOVEL_COMPARED = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Which samples the reference holds."""
+
+    label: np.ndarray
+    """(N,) bool."""
+    prototype: np.ndarray
+    """(N,) bool."""
+
+
+def known_among(samples: Samples, reference: Reference) -> Known:
+    """Look every sample up."""
+    return Known(reference.knows_labels(samples.labels), reference.knows_prototypes(samples.prototypes))
+
+
+def shares(samples: Samples, reference: Reference, known: Known) -> dict[str, Estimate]:
+    """Shares are of the valid samples unless the name says otherwise."""
+    novel = [label for label, is_known in zip(samples.labels, known.label, strict=True) if not is_known]
+    of_novel = [p for p, is_known in zip(samples.prototypes, known.label, strict=True) if not is_known]
+    new = {p for p, is_known in zip(samples.prototypes, known.prototype, strict=True) if not is_known}
+    found = {
+        "valid": proportion(len(samples.labels), samples.n_lines),
+        "unique": uniqueness(samples.labels),
+        "collision probability": collision_probability(samples.labels),
+        "novel": novelty(known.label),
+        "novel of the distinct": proportion(len(set(novel)), len(set(samples.labels))),
+        "valid, unique and novel, of all lines": proportion(len(set(novel)), samples.n_lines),
+        "unique among the novel": uniqueness(novel),
+        "unique prototypes": uniqueness(samples.prototypes),
+        "prototype collision probability": collision_probability(samples.prototypes),
+        "samples with a novel prototype": novelty(known.prototype),
+        "novel of the distinct prototypes": proportion(len(new), len(set(samples.prototypes))),
+        "distinct prototypes among the novel": uniqueness(of_novel),
+    }
+    if reference.facts is not None:
+        for kind in IDENTITIES:
+            held = contains(reference.facts.known[kind], fingerprints(identities(kind, samples.labels)))
+            found[f"novel {kind}"] = novelty(held)
+    return found | plausibility(samples.columns)
+
+
+def memorisation(samples: Samples, reference: Reference, facts: Facts) -> dict[str, Estimate]:
+    """How much likelier a sample equals a training label than an equally frequent held-out one; 1 without memory.
+
+    Labels in both sets do not count. The two numbers of hits are Poisson, over sets of unlike size.
+    """
+    drawn = fingerprints(samples.labels)
+    in_train, in_held_out = contains(reference.labels, drawn), contains(facts.held_out, drawn)
+    shared = contains(reference.labels, facts.held_out)
+    n_held_out = len(facts.held_out) - int(shared.sum())
+    if n_held_out == 0:
+        return {}
+    n_train = len(reference.labels) - int(shared.sum())
+    hits, held_hits = int((in_train & ~in_held_out).sum()), int((in_held_out & ~in_train).sum())
+    ratio, scale = ratio_of_counts(hits, held_hits), n_held_out / n_train
+    return {
+        "training label over held-out label": Estimate(
+            ratio.value * scale, ratio.low * scale, ratio.high * scale, hits + held_hits
+        ),
+        "held-out labels found again": proportion(
+            int(contains(np.unique(drawn), facts.held_out).sum()), len(facts.held_out)
+        ),
+    }
+
+
+def curves(samples: Samples, known: Known) -> dict[str, Any]:
+    """Distinct labels and prototypes expected among m samples (rarefaction), and prototypes among m novel samples."""
+    of_novel = [p for p, is_known in zip(samples.prototypes, known.label, strict=True) if not is_known]
+    found: dict[str, Any] = {}
+    for name, items in (
+        ("labels", samples.labels),
+        ("prototypes", samples.prototypes),
+        ("prototypes among the novel", of_novel),
+    ):
+        counts = multiplicities(items)
+        n = int(counts.sum())
+        sizes = sorted({max(1, round(n * k / CURVE_POINTS)) for k in range(1, CURVE_POINTS + 1)}) if n else []
+        if n >= NOVEL_COMPARED:
+            sizes = sorted({*sizes, NOVEL_COMPARED})
+        found[name] = {"samples": sizes, "distinct": [round(float(v), 2) for v in rarefaction(counts, sizes)]}
+    return found

@@ -1,0 +1,210 @@
+"""The page: an evaluation's JSON in, one HTML file out, which loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from . import charts, periodic, tables
+
+STYLE = Path(__file__).with_name("style.css")
+ATOM_BINS = (2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 24, 28, 32, 36, 40, 48, 56, 64, 80, 96, 128, 192, 400)
+
+
+def render(content: Mapping[str, Any]) -> str:
+    """The report of one evaluation, as `Evaluation.to_dict` gives it (and JSON keeps it)."""
+    samples, reference = content["samples"], content["reference"]
+    intro = (
+        f"<p>{samples['lines']:,} samples from <code>{escape(str(samples['source']))}</code>, measured against "
+        f"{reference['materials']:,} materials of <code>{escape(Path(str(reference['source'])).name)}</code>. "
+        "Intervals hold 95 %. <i>Real data</i> is what held-out materials of the same data set reach against the rest: "
+        "a good generator comes near it, and passing it is no merit by itself.</p>"
+    )
+    parts = [
+        "<h1>Generated protostructures</h1>",
+        intro,
+        tables.measures(content["metrics"], content["lines"], tables.HEADLINE),
+        *_embedding(content["embedding"]),
+        *_distributions(content),
+        "<h2>How soon samples repeat</h2>",
+        _figure(
+            charts.rarefaction(content["rarefaction"]),
+            "Distinct labels and prototypes expected among m samples (rarefaction). Dashed: a generator that never "
+            "repeats itself.",
+        ),
+        *_gallery(content["gallery"]),
+        "<h2>All measures</h2>",
+        tables.measures(content["metrics"], content["lines"], list(content["metrics"])),
+        _forecast(content["lines"]),
+        "<h2>Lines that are no protostructure</h2>",
+        tables.failures(samples),
+        *_method(content),
+    ]
+    return page("Generated protostructures", parts)
+
+
+def page(title: str, parts: Iterable[str]) -> str:
+    """A document around the parts, with the style inside."""
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>\n{STYLE.read_text(encoding='utf-8')}</style></head>\n"
+        "<body><main>\n" + "\n".join(parts) + "\n</main></body></html>\n"
+    )
+
+
+def _figure(chart: str, caption: str) -> str:
+    return f"<figure><div class='scroll'>{chart}</div><figcaption>{caption}</figcaption></figure>"
+
+
+def _embedding(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    rows = []
+    for key, name, class_ in (("fwd", "all samples", "ours"), ("fwd_of_novel", "novel samples", "novel")):
+        if found[key] is not None:
+            rows += [
+                (f"{name}, raw", found[key]["raw"], class_),
+                (f"{name}, corrected", found[key]["corrected"], class_),
+            ]
+    lines = {f"real data, {name}": value for name, value in found["anchors"].items() if not name.endswith(" 1000")}
+    if found["fwd"] is not None:
+        lines = {"a perfect generator at this number of samples": found["fwd"]["floor"], **lines}
+    measured = {name: found[name] for name in ("kernel_distance", "precision", "recall", "density", "coverage")}
+    cells = "".join(
+        f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{tables.plain(row['value'])}</td>"
+        f"<td>{tables.plain(row['low'])} … {tables.plain(row['high'])}</td><td>{row['n']:,}</td></tr>"
+        for name, row in measured.items()
+    )
+    head = "<tr><th>measure</th><th>value</th><th>95 % interval</th><th>of</th></tr>"
+    return [
+        "<h2>Fréchet Wrenformer distance</h2>",
+        _figure(
+            charts.intervals(rows, lines, "FWD (less is better)"),
+            "<i>Raw</i> rises as samples get fewer; <i>corrected</i> has the expected rise taken out and is 0 for a "
+            "perfect generator. Only distances of one extractor compare.",
+        ),
+        f"<div class='wide'><table>{head}{cells}</table></div>",
+        "<h2>Predicted formation energies</h2>",
+        _figure(
+            charts.energies(found["energy_histogram"], found["predicted_formation_energy_ev_per_atom"]),
+            "Shares of materials by the formation energy that the extractor predicts. Ticks below: 10 %, 50 % and 90 % "
+            "quantiles. What lies beyond the axis is counted at its ends.",
+        ),
+    ]
+
+
+def _distributions(content: Mapping[str, Any]) -> list[str]:
+    found, n = content["distributions"], content["samples"]["valid"]
+    n_reference = content["reference"]["materials"]
+
+    def rows(name: str) -> list[tuple[str, float, float | None]]:
+        theirs = [row["reference"] for row in found[name].values()]
+        total, whole = sum(row["samples"] for row in found[name].values()), sum(t or 0 for t in theirs)
+        return [
+            (category, row["samples"] / max(1, total), None if t is None else t / max(1, whole))
+            for (category, row), t in zip(found[name].items(), theirs, strict=True)
+        ]
+
+    return [
+        "<h2>Distributions</h2>",
+        _figure(charts.bars(rows("crystal system"), "Crystal systems"), "Crystal systems."),
+        _figure(
+            charts.mirrored(rows("space group"), "Space groups", title="space groups that occur, by number"),
+            "Space groups: samples above, training data below. Point at a column for its numbers.",
+        ),
+        _figure(
+            periodic.heat_map(found["element"], n, n_reference),
+            "Per cent of samples that hold each element. Blue: more often than in the training data, orange: less; "
+            "full colour is four times.",
+        ),
+        _figure(charts.mirrored(rows("arity"), "Elements in a material", title="elements in a material"), "Arity."),
+        _figure(
+            charts.mirrored(
+                _binned(rows("atoms"), ATOM_BINS), "Atoms in the conventional cell", title="atoms in the cell"
+            ),
+            "Atoms in the conventional cell; each column reaches up to its number.",
+        ),
+        _figure(charts.mirrored(rows("orbits"), "Orbits", title="orbits in a material"), "Orbits."),
+        _figure(
+            charts.mirrored(rows("dof"), "Free coordinates", title="free coordinates"),
+            "Free coordinates of all orbits.",
+        ),
+        tables.divergences(content["divergences"]),
+        "<p class='soft'>The floor is the divergence that as many draws from the training data itself show.</p>",
+    ]
+
+
+def _binned(
+    rows: Sequence[tuple[str, float, float | None]], bins: Sequence[int]
+) -> list[tuple[str, float, float | None]]:
+    totals = [[0.0, 0.0] for _ in bins]
+    for name, ours, theirs in rows:
+        k = next(i for i, top in enumerate(bins) if int(name) <= top)
+        totals[k][0] += ours
+        totals[k][1] += theirs or 0.0
+    known = any(theirs is not None for _, _, theirs in rows)
+    return [(f"≤{top}", ours, theirs if known else None) for top, (ours, theirs) in zip(bins, totals, strict=True)]
+
+
+def _gallery(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not entries:
+        return []
+    return [
+        "<h2>Some samples</h2>",
+        "<p>Drawn at random from the distinct ones, novel ones first.</p>",
+        tables.gallery(entries),
+        "<h2>The positions they occupy</h2>",
+        tables.positions(entries),
+    ]
+
+
+def _forecast(lines: Mapping[str, Any]) -> str:
+    """Good and Turing's forecast, the other reference line for novelty."""
+    found = {name.removeprefix("Good–Turing "): row for name, row in lines.items() if name.startswith("Good–Turing")}
+    if not found:
+        return ""
+    said = "; ".join(f"{tables.share(row['value'])} {escape(name)}" for name, row in found.items())
+    return (
+        f"<p class='soft'>Good and Turing foresee, from the training data alone, that fresh real data holds {said}.</p>"
+    )
+
+
+def _method(content: Mapping[str, Any]) -> list[str]:
+    embedding, reference = content["embedding"] or {}, content["reference"]
+    pairs = {
+        "command": content["command"],
+        "seed": str(content["seed"]),
+        "canonical profile": content["profile"],
+        "tables (SHA-256)": content["table_digest"],
+        "reference (SHA-256 of its labels)": reference["key"],
+        "FWD is the": embedding.get("definition"),
+        "extractor (SHA-256)": embedding.get("digest"),
+        "versions": ", ".join(f"{name} {version}" for name, version in content["versions"].items()),
+        "reference from": ", ".join(f"{k}: {v}" for k, v in reference["provenance"].items() if k != "labels"),
+    }
+    notes = "".join(f"<p>{escape(note)}.</p>" for note in content["notes"])
+    return ["<h2>How this was computed</h2>", tables.facts(pairs), notes]
+
+
+def render_comparison(contents: Sequence[tuple[str, Mapping[str, Any]]], table: str) -> str:
+    """Several evaluations side by side; `table` is the HTML of their numbers."""
+    names = ", ".join(escape(name) for name, _ in contents)
+    parts = [f"<h1>Comparison</h1><p>{names}</p>", table]
+    classes = ("ours", "novel", "theirs")
+    for key, title in (("fwd", "FWD, corrected"),):
+        rows = [
+            (name, content["embedding"][key]["corrected"], classes[i % 3])
+            for i, (name, content) in enumerate(contents)
+            if content["embedding"] and content["embedding"][key]
+        ]
+        if rows:
+            parts.append(_figure(charts.intervals(rows, {}, title), "0 is a perfect generator."))
+    for measure in ("novel", "valid, unique and novel, of all lines", "samples with a novel prototype"):
+        rows = [(name, content["metrics"][measure], classes[i % 3]) for i, (name, content) in enumerate(contents)]
+        line = contents[0][1]["lines"].get(measure)
+        lines = {"real data": line["value"]} if line else {}
+        parts.append(_figure(charts.intervals(rows, lines, measure), ""))
+    return page("Comparison", parts)

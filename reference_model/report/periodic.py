@@ -1,0 +1,68 @@
+"""The periodic table as a heat map: how much more or less often samples hold an element than the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import log2
+
+from wyckoffkit.elements import SYMBOLS
+
+from .figure import element, svg, text, titled
+
+CELL = 39
+# Ratios from 1/4 to 4 span the colours.
+SPAN = 2.0
+
+
+def place(z: int) -> tuple[int, int]:
+    """(row, column) from 0 of an element in the 18-column table; lanthanides and actinides stand in rows 7 and 8.
+
+    >>> place(1), place(26), place(57), place(118)
+    ((0, 0), (3, 7), (7, 3), (6, 17))
+    """
+    if 57 <= z <= 71 or 89 <= z <= 103:
+        return (7, 3 + z - 57) if z < 72 else (8, 3 + z - 89)
+    for row, (first, last, wide) in enumerate(((1, 2, 2), (3, 10, 8), (11, 18, 8), (19, 36, 18), (37, 54, 18))):
+        if first <= z <= last:
+            left = 1 if row == 0 else 2
+            return row, z - first if z - first < left or wide == 18 else 18 - (last - z) - 1
+    row, first = (5, 55) if z <= 86 else (6, 87)
+    return row, z - first if z - first < 2 else z - first - 14
+
+
+def heat_map(counts: Mapping[str, Mapping[str, int | None]], n_samples: int, n_reference: int) -> str:
+    """From the `element` distribution of an evaluation; without a reference the shade is the share itself."""
+    largest = max((row["samples"] or 0 for row in counts.values()), default=0) or 1
+    parts = []
+    for z in range(1, len(SYMBOLS)):
+        row, column = place(z)
+        symbol = SYMBOLS[z]
+        found = counts.get(symbol, {"samples": 0, "reference": None})
+        ours = (found["samples"] or 0) / max(1, n_samples)
+        theirs = None if found["reference"] is None else found["reference"] / max(1, n_reference)
+        class_, strength, note = _shade(ours, theirs, largest / max(1, n_samples))
+        x, y = 8 + CELL * column, 8 + CELL * row + (10 if row > 6 else 0)
+        cell = element("rect", x=x, y=y, width=CELL - 2, height=CELL - 2, rx=4, class_="cell") + element(
+            "rect", x=x, y=y, width=CELL - 2, height=CELL - 2, rx=4, class_=class_, fill_opacity=round(strength, 3)
+        )
+        share = text(f"{100 * ours:.1f}", x + CELL / 2 - 1, y + 30, anchor="middle", class_="tiny")
+        parts.append(
+            titled(
+                cell + text(symbol, x + CELL / 2 - 1, y + 17, anchor="middle", class_="symbol") + share,
+                f"{symbol}: {note}",
+            )
+        )
+    return svg(18 * CELL + 16, 9 * CELL + 26, parts, "Elements in samples and training data")
+
+
+def _shade(ours: float, theirs: float | None, largest: float) -> tuple[str, float, str]:
+    """(class, opacity, text)."""
+    if theirs is None:
+        return "more", ours / largest, f"in {100 * ours:.2f} % of the samples"
+    note = f"in {100 * ours:.2f} % of the samples, {100 * theirs:.2f} % of the training data"
+    if ours == 0 and theirs == 0:
+        return "more", 0.0, note
+    if theirs == 0 or ours == 0:
+        return ("more" if ours else "less"), 1.0, note
+    change = max(-SPAN, min(SPAN, log2(ours / theirs)))
+    return ("more" if change > 0 else "less"), abs(change) / SPAN, note
