@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from . import dataset_group
 from .options import Engine, Profile, Symprec
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _SHOWN = 20  # rejected rows told one by one
 def register(app: typer.Typer) -> None:
     """Add this family's commands."""
     app.command("build-dataset")(build_dataset)
+    app.add_typer(dataset_group.group, name="dataset")
 
 
 def build_dataset(
@@ -29,7 +31,7 @@ def build_dataset(
         typer.Argument(metavar="SOURCE…", help="JSON, CSV or labels, plain or compressed, told apart by content."),
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="The dataset; SOURCE.h5 if not given.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes.", show_default="all cores")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="all cores")] = None,
     symprec: Symprec = 0.1,
     angle_tolerance: Annotated[
         float | None, typer.Option(help="Degrees.", show_default="from symprec (moyopy), 5 (spglib)")
@@ -37,6 +39,9 @@ def build_dataset(
     engine: Engine = "moyopy",
     profile: Profile = "pymatgen",
     structure: Annotated[str, typer.Option(help="Where a source has both: org (before relaxation) or opt.")] = "org",
+    clean: Annotated[
+        str | None, typer.Option(metavar="RULES", help="Reject by misaligned, extreme-energy, or wbm for both.")
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(metavar="TRAIN,VAL,TEST", help="Fractions, as 0.9,0.05,0.05.", show_default="all train"),
@@ -60,7 +65,12 @@ def build_dataset(
     from wyckoffkit.build import build_dataset as build
 
     options = BuildOptions(
-        symprec=symprec, angle_tolerance=angle_tolerance, engine=engine, profile=profile, structure=structure
+        symprec=symprec,
+        angle_tolerance=angle_tolerance,
+        engine=engine,
+        profile=profile,
+        structure=structure,
+        clean=_rules(clean),
     )
     output = output or Path(sources[0].name.partition(".")[0] + ".h5")
     with _progress_bar(f"building {output.name}") as show:
@@ -77,9 +87,14 @@ def build_dataset(
     _tell(outcome)
 
 
+def _rules(text: str | None) -> tuple[str, ...]:
+    from wyckoffkit.sources import RULES
+
+    return tuple(RULES) if text == "wbm" else tuple(filter(None, (text or "").split(",")))
+
+
 def _split(fractions: str | None, counts: str | None, file: Path | None, seed: int) -> Split:
     from wyckoffkit.build import Split
-
     from wyckoffkit.dataset import parse_counts, parse_split, read_split
 
     if sum(option is not None for option in (fractions, counts, file)) > 1:

@@ -220,3 +220,32 @@ def test_fifty_kills_at_random_moments_leave_one_final_digest(tmp_path: Path) ->
     assert (tmp_path / "x.h5").read_bytes() == whole
     assert kills == 50
     assert finished >= 0
+
+
+def test_cleaning_rules_reject_renumber_and_count(tmp_path: Path) -> None:
+    """As Matbench Discovery does: step_3_70804 is wbm-3-70803, because 70802 and 70803 have no energies."""
+    structure = real_structures()[0].structure
+    keys = ["step_2_70803", "step_3_70801", "step_3_70802", "step_3_70803", "step_3_70804", "step_3_70830"]
+    source = tmp_path / "x.json"
+    source.write_text(json.dumps({key: {"org": structure} for key in keys}))
+    energies = tmp_path / "e.csv"
+    energies.write_text(f"material_id,label,e_form_per_atom\na,{LABELS[0]},-10\nb,{LABELS[0]},4.9\nc,{LABELS[0]},\n")
+    build_dataset([source, energies], tmp_path / "x.h5", options=BuildOptions(clean=("misaligned", "extreme-energy")))
+    found = read_dataset(tmp_path / "x.h5")
+    assert found.material_id.tolist() == ["wbm-2-70804", "wbm-3-70802", "wbm-3-70803", "wbm-3-70825", "b", "c"]
+    assert found.rejected.material_id == ("step_3_70802", "step_3_70803", "a")
+    assert json.loads(found.attributes["cleaning"]) == {"misaligned": 2, "extreme-energy": 1}
+    build_dataset([source], tmp_path / "y.h5")
+    assert read_dataset(tmp_path / "y.h5").material_id[4] == "wbm-3-70805"
+    with pytest.raises(DatasetError, match="the cleaning rules are misaligned, extreme-energy, got 'dust'"):
+        BuildOptions(clean=("dust",))
+
+
+def test_a_dataset_of_labels_alone_claims_no_engine(tmp_path: Path) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(LABELS))
+    build_dataset([labels], tmp_path / "x.h5")
+    root = read_dataset(tmp_path / "x.h5").attributes
+    assert root["n_from_structures"] == 0
+    assert "engine" not in root
+    assert "symprec" not in root

@@ -29,33 +29,30 @@ def compression(path: Path) -> str | None:
     return next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """The decompressed bytes of a file, as a stream."""
-    match compression(path):
+def decompressed(raw: IO[bytes], kind: str | None, path: Path) -> IO[bytes]:
+    """What a compressed stream holds; `path` is for messages. Closing it does not close `raw`, except where plain."""
+    match kind:
         case "gzip":
-            return cast(IO[bytes], gzip.open(path, "rb"))
+            return cast(IO[bytes], gzip.GzipFile(fileobj=raw, mode="rb"))
         case "bzip2":
-            return bz2.open(path, "rb")
+            return bz2.BZ2File(raw)
         case "xz":
-            return lzma.open(path, "rb")
+            return lzma.LZMAFile(raw)
         case "zstd":
-            return _open_zstd(path)
+            try:
+                zstandard = importlib.import_module("zstandard")
+            except ImportError:
+                raise DatasetError(f"{path}: zstd files need the package zstandard: pip install zstandard") from None
+            reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
+            return io.BufferedReader(reader)
         case _:
-            return open(path, "rb")
-
-
-def _open_zstd(path: Path) -> IO[bytes]:
-    try:
-        zstandard = importlib.import_module("zstandard")
-    except ImportError:
-        raise DatasetError(f"{path}: zstd files need the package zstandard: pip install zstandard") from None
-    return cast(IO[bytes], zstandard.open(path, "rb"))
+            return raw
 
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Iterator[str]]:
     """The lines of a UTF-8 text file. DatasetError, with the line, for damaged compression or other encodings."""
-    with open_bytes(path) as raw:
+    with open(path, "rb") as file, decompressed(file, compression(path), path) as raw:
         yield _lines(path, raw)
 
 

@@ -100,7 +100,7 @@ class _Build:
         sources = []
         for path in paths:
             try:
-                sources.append(Source(Path(path), self.options.structure))
+                sources.append(Source(Path(path), self.options.structure, realign="misaligned" in self.options.clean))
             except DatasetError as error:
                 self.problems.append(str(error))
         if not sources:
@@ -205,12 +205,12 @@ def _assemble(
         *(tuple(t.decode() for t in texts[f"rejected_{k}"].tolist()) for k in ("id", "place", "reason"))
     )
     options = state.options
+    n_from_structures = sum(shard.from_structures for shard in shards)
     attributes: dict[str, Any] = {
-        "engine": options.engine,
-        "engine_version": options.identity()["engine_version"],
-        "symprec": options.symprec,
-        "angle_tolerance": np.nan if options.angle_tolerance is None else options.angle_tolerance,
-        "structure": options.structure,
+        "n_from_structures": n_from_structures,
+        "cleaning": json.dumps(
+            {rule: sum(reason.startswith(f"rule {rule}:") for reason in rejected.reason) for rule in options.clean}
+        ),
         "licence": licence,
         "split_rule": split.rule(),
         "sources": json.dumps(
@@ -218,6 +218,14 @@ def _assemble(
         ),
         "problems": json.dumps(state.problems),
     }
+    if n_from_structures:
+        attributes |= {
+            "engine": options.engine,
+            "engine_version": options.identity()["engine_version"],
+            "symprec": options.symprec,
+            "angle_tolerance": np.nan if options.angle_tolerance is None else options.angle_tolerance,
+            "structure": options.structure,
+        }
     write_dataset(
         output,
         concatenate([shard.columns for shard in shards]),

@@ -14,6 +14,7 @@ from .. import __version__, tables
 from ..dataset import random_split
 from ..errors import DatasetError
 from ..protostructure import DEFAULT_PROFILE
+from ..sources import RULES
 from ..symmetry import DEFAULT_SYMPREC, check_search
 
 
@@ -29,11 +30,16 @@ class BuildOptions:
     profile: str = DEFAULT_PROFILE
     structure: str = "org"
     """`org` before, `opt` after relaxation, where a source has both."""
+    clean: tuple[str, ...] = ()
+    """Rules of `sources.RULES` by which materials are rejected."""
 
     def __post_init__(self) -> None:
         check_search(self.symprec, self.angle_tolerance, self.engine)
         if self.structure not in ("org", "opt"):
             raise DatasetError(f"the structures are org (before relaxation) and opt (after), got {self.structure!r}")
+        unknown = set(self.clean) - set(RULES)
+        if unknown:
+            raise DatasetError(f"the cleaning rules are {', '.join(RULES)}, got {min(unknown)!r}")
 
     def identity(self) -> dict[str, Any]:
         """All that the result of one entry depends on, this software included."""

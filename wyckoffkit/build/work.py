@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..encoding import WyckoffColumns, to_columns
-from ..errors import DatasetError, ProtostructureError, SymmetryError, WyckoffkitError
+from ..errors import DatasetError, WyckoffkitError
 from ..protostructure import Protostructure
-from ..sources import Entry, EntryError, read_entry
+from ..sources import Entry, EntryError, Record, broken_rule, read_entry
 from ..symmetry import protostructure_of
 from .options import BuildOptions
 
@@ -33,6 +33,8 @@ class Shard:
     """(M,) each, NaN where unknown."""
     notes: int = 0
     """Materials about which something had to be decided (deuterium taken as H …)."""
+    from_structures: int = 0
+    """Materials whose label was found here; the others brought one."""
 
     def to_bytes(self) -> bytes:
         """As npz."""
@@ -40,7 +42,7 @@ class Shard:
         arrays |= self.texts
         arrays |= {f"property_{name}": column for name, column in self.properties.items()}
         file = io.BytesIO()
-        np.savez(file, notes=np.int64(self.notes), **arrays)
+        np.savez(file, notes=np.int64(self.notes), from_structures=np.int64(self.from_structures), **arrays)
         return file.getvalue()
 
     @classmethod
@@ -53,7 +55,7 @@ class Shard:
                 properties = {
                     name.removeprefix("property_"): arrays[name] for name in arrays if name.startswith("property_")
                 }
-                return cls(columns, texts, properties, int(arrays["notes"]))
+                return cls(columns, texts, properties, int(arrays["notes"]), int(arrays["from_structures"]))
         except (zipfile.BadZipFile, OSError, ValueError, EOFError, KeyError) as error:
             raise DatasetError(f"not a shard: {error}") from None
 
@@ -72,21 +74,23 @@ def work(
     found: list[Protostructure] = []
     values: list[Mapping[str, float]] = []
     rejected: list[tuple[str, str, str]] = []
-    notes = 0
+    notes = from_structures = 0
     for i, entry in enumerate(entries):
         if begin:
             begin(i)
         try:
             if quarantine and i in quarantine:
                 raise EntryError(quarantine[i], entry.material_id.removeprefix("#"))
-            name, protostructure, properties, noted = _one(entry, options)
+            record, protostructure = _one(entry, options)
         except EntryError as error:
             rejected.append((error.material_id, entry.place, str(error)))
             continue
-        names.append(name)
+        names.append(record.material_id)
         found.append(protostructure)
-        values.append(properties)
-        notes += noted
+        values.append(record.properties)
+        if record.crystal is not None:
+            from_structures += 1
+            notes += bool(record.crystal.notes)
     texts = {
         "material_id": _utf8(names),
         "label": _utf8([str(p) for p in found]),
@@ -94,26 +98,27 @@ def work(
     }
     keys = sorted({key for row in values for key in row})
     columns = {key: np.array([row.get(key, np.nan) for row in values], np.float64) for key in keys}
-    return Shard(to_columns(found), texts, columns, notes)
+    return Shard(to_columns(found), texts, columns, notes, from_structures)
 
 
-def _one(entry: Entry, options: BuildOptions) -> tuple[str, Protostructure, Mapping[str, float], bool]:
+def _one(entry: Entry, options: BuildOptions) -> tuple[Record, Protostructure]:
     record = read_entry(entry, options.structure)
+    if reason := broken_rule(options.clean, record.properties):
+        raise EntryError(reason, record.material_id)
     try:
         if record.crystal is None:
             assert record.protostructure is not None
-            protostructure = record.protostructure.canonical(options.profile)
-            return record.material_id, protostructure, record.properties, False
-        protostructure = protostructure_of(
+            return record, record.protostructure.canonical(options.profile)
+        found = protostructure_of(
             record.crystal,
             symprec=options.symprec,
             angle_tolerance=options.angle_tolerance,
             engine=options.engine,
             profile=options.profile,
         )
-    except (SymmetryError, ProtostructureError, WyckoffkitError) as error:
+    except WyckoffkitError as error:
         raise EntryError(str(error), record.material_id) from None
-    return record.material_id, protostructure, record.properties, bool(record.crystal.notes)
+    return record, found
 
 
 def _utf8(texts: Sequence[str]) -> NDArray[np.bytes_]:

@@ -1,7 +1,9 @@
 """The HDF5 dataset: protostructures in columns, with ids, labels, splits, properties and provenance."""
 
+from .combine import export_csv, export_json_lines, export_parquet, merge_datasets, rewrite
+from .describe import describe, faults
 from .form import FORMAT_VERSION, NO_REJECTED, SPLITS, Dataset, Rejected, positions_digest, unit_of
-from .split import parse_counts, parse_split, random_split, read_split
+from .split import parse_counts, parse_split, random_split, read_split, split_by
 from .statistics import Statistics, statistics
 from .store import read_dataset, write_dataset
 
@@ -12,12 +14,20 @@ __all__ = [
     "Dataset",
     "Rejected",
     "Statistics",
+    "describe",
+    "export_csv",
+    "export_json_lines",
+    "export_parquet",
+    "faults",
+    "merge_datasets",
     "parse_counts",
     "parse_split",
     "positions_digest",
     "random_split",
     "read_dataset",
     "read_split",
+    "rewrite",
+    "split_by",
     "statistics",
     "unit_of",
     "write_dataset",

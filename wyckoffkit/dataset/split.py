@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 from ..textlines import open_lines
-from .form import SPLITS
+from .form import SPLITS, Dataset
 
 _SPLIT_NAMES = {name: value for value, name in enumerate(SPLITS)} | {"val": 1, "0": 0, "1": 1, "2": 2}
 
@@ -71,3 +71,53 @@ def random_split(
     split[order[:n_validation]] = 1
     split[order[n_validation : n_validation + n_test]] = 2
     return split
+
+
+SPLIT_KEYS = ("prototype", "chemical-system", "formula", "space-group")
+
+
+def split_by(
+    dataset: Dataset,
+    key: str,
+    *,
+    fractions: Sequence[float] | None = None,
+    counts: Sequence[int] | None = None,
+    seed: int = 0,
+) -> NDArray[np.uint8]:
+    """(N,) a split drawn by seed in which no `key` crosses: all materials of one prototype, say, are on one side.
+
+    Whole groups are drawn until validation and test hold at least as many rows as asked for.
+    """
+    if key not in SPLIT_KEYS:
+        raise DatasetError(f"materials are split by {', '.join(SPLIT_KEYS)}; got {key!r}")
+    _, group = np.unique(np.array(_keys(dataset, key)), return_inverse=True)
+    n = len(dataset)
+    if counts is None:
+        _, validation, test = fractions or (1.0, 0.0, 0.0)
+        counts = round(validation * n), round(test * n)
+    if min(counts) < 0 or sum(counts) > n:
+        raise DatasetError(f"{counts[0]} validation and {counts[1]} test rows cannot be drawn from {n}")
+    sizes = np.bincount(group)
+    order = np.random.default_rng(seed).permutation(len(sizes))
+    reached = np.cumsum(sizes[order])
+    first = int(np.searchsorted(reached, counts[0])) + 1 if counts[0] else 0
+    drawn = int(reached[first - 1]) if first else 0
+    last = int(np.searchsorted(reached, drawn + counts[1])) + 1 if counts[1] else first
+    if last > len(sizes):
+        raise DatasetError(f"{counts[0]} validation and {counts[1]} test rows cannot be drawn from {n} by {key}")
+    of_group = np.zeros(len(sizes), np.uint8)
+    of_group[order[:first]] = 1
+    of_group[order[first:last]] = 2
+    return of_group[group]
+
+
+def _keys(dataset: Dataset, key: str) -> list[str]:
+    match key:
+        case "prototype":
+            return [str(p.prototype(dataset.profile)) for p in dataset.columns]
+        case "space-group":
+            return [str(number) for number in dataset.columns.space_group.tolist()]
+        case "chemical-system":
+            return [label.partition(":")[2] for label in dataset.label.tolist()]
+        case _:
+            return [label.partition("_")[0] + label.partition(":")[2] for label in dataset.label.tolist()]

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ..errors import DatasetError
+from .cleaning import realigned
 from .entry import ID_FIELDS, PROPERTIES, Entry, material_name, number_or_nan
 from .scan import JsonFault, JsonStream, Member
 from .stream import ByteStream
@@ -44,14 +45,19 @@ _MAX_COLUMN = 1 << 30  # bytes of one column of scalars
 Opener = Callable[[], ByteStream]
 
 
-def json_entries(path: Path, stream: ByteStream, again: Opener, structure: str) -> Iterator[Entry]:
+def json_entries(
+    path: Path, stream: ByteStream, again: Opener, structure: str, realign: bool = False
+) -> Iterator[Entry]:
     """The entries of a JSON file in any of the layouts; `again` opens it once more, which a column order may need.
+
+    `realign`: see `Source`.
 
     Raises DatasetError for JSON of another shape, and where the file is damaged or cut off, after all that is good.
     """
     source = JsonStream(stream.blocks())
     try:
-        yield from _recognised(path, source, again, structure)
+        entries = _recognised(path, source, again, structure)
+        yield from realigned(entries) if realign else entries
         if source.damage:
             raise source.damage
         if source.stopped:

@@ -27,6 +27,8 @@ class Source:
     path: Path
     structure: str = "org"
     """Which structure to take where both are there: `org` before, `opt` after relaxation."""
+    realign: bool = False
+    """Leave out the six structures of WBM's step 3 that its energies lack, and renumber those after them."""
     kind: str = field(init=False)
     """json, csv, labels, cif, poscar, extxyz, folder or zip."""
     stream: ByteStream | Collection = field(init=False)
@@ -43,31 +45,33 @@ class Source:
     def entries(self) -> Iterator[Entry]:
         """All entries in order; raises DatasetError after the last good one where the file is damaged."""
         if isinstance(self.stream, Collection):
-            return _entries_of_parts(self.stream, self.structure)
-        return _entries(self.stream, lambda: ByteStream(self.path), self.kind, self.path.name, self.structure)
+            return _entries_of_parts(self)
+        return _entries(self, self.stream, lambda: ByteStream(self.path), self.kind, self.path.name)
 
 
-def _entries(stream: ByteStream, again: Opener, kind: str, name: str, structure: str) -> Iterator[Entry]:
+def _entries(source: Source, stream: ByteStream, again: Opener, kind: str, name: str) -> Iterator[Entry]:
     match kind:
         case "json":
-            return json_entries(stream.path, stream, again, structure)
+            return json_entries(stream.path, stream, again, source.structure, source.realign)
         case "csv":
-            return csv_entries(stream.path, stream, structure)
+            return csv_entries(stream.path, stream, source.structure)
         case "labels":
             return label_entries(stream.path, stream)
         case _:
             return text_entries(stream, kind, str(stream.path), _stem(name))
 
 
-def _entries_of_parts(collection: Collection, structure: str) -> Iterator[Entry]:
+def _entries_of_parts(source: Source) -> Iterator[Entry]:
     """Entries of every part; a part that is no source, or damaged, becomes a fault of its name."""
+    collection = source.stream
+    assert isinstance(collection, Collection)
     for part in collection.parts:
         sha256 = ""
         opened = partial(_opened, part)
         try:
             stream = opened()
             kind = _kind(part.path, stream, _head(opened()))
-            yield from _entries(stream, opened, kind, part.name, structure)
+            yield from _entries(source, stream, opened, kind, part.name)
             sha256 = stream.sha256
         except DatasetError as error:
             yield Entry(part.name, str(part.path), "fault", str(error).removeprefix(f"{part.path}: ").encode())

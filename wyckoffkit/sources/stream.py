@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import hashlib
 import io
-import lzma
 import queue
 import threading
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ..errors import DatasetError
-from ..textlines import DAMAGE, MAGIC
+from ..textlines import DAMAGE, MAGIC, decompressed
 
 BLOCK = 1 << 20
 _AHEAD = 8  # blocks
@@ -88,8 +85,8 @@ class ByteStream:
         size = 0
         end: DatasetError | None = None
         try:
-            with self._opened() as file:
-                while not stop.is_set() and (part := file.read1(BLOCK)):  # type: ignore[attr-defined]  # all four have it
+            with decompressed(io.BufferedReader(self._raw), self.compression, self.path) as file:
+                while not stop.is_set() and (part := file.read1(BLOCK)):  # type: ignore[attr-defined]  # all have it
                     parts.append(part)
                     size += len(part)
                     if size >= BLOCK:
@@ -112,25 +109,6 @@ class ByteStream:
     def _damage(self, error: Exception) -> DatasetError:
         what = f"damaged or cut off {self.compression} data" if self.compression else "cannot be read further"
         return DatasetError(f"{self.path}: {what} after {self._raw.count} of {self.size} bytes ({error})")
-
-    def _opened(self) -> IO[bytes]:
-        raw: Any = self._raw
-        match self.compression:
-            case "gzip":
-                return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]  # a binary file, but typed apart
-            case "bzip2":
-                return bz2.BZ2File(raw)
-            case "xz":
-                return lzma.LZMAFile(raw)
-            case "zstd":
-                try:
-                    import zstandard
-                except ImportError:
-                    raise DatasetError(f"{self.path}: zstd files need the package zstandard") from None
-                reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True)
-                return io.BufferedReader(reader)  # gives it read1
-            case _:
-                return io.BufferedReader(raw)
 
 
 class _Counted(io.RawIOBase):

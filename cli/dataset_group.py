@@ -1,0 +1,130 @@
+"""The commands `wyckoffkit dataset …`: look into datasets, check, merge, export and split them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Json
+
+group = typer.Typer(help="Look into datasets, check, merge, export and split them.", no_args_is_help=True)
+
+DatasetFile = Annotated[Path, typer.Argument(metavar="DATASET", help="What `build-dataset` wrote.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="The new dataset.")]
+
+
+@group.command()
+def info(dataset: DatasetFile, as_json: Json = False) -> None:
+    """Say what a dataset holds: provenance, splits, properties, statistics, what was rejected."""
+    from wyckoffkit.dataset import describe, read_dataset
+
+    facts = describe(read_dataset(dataset))
+    if as_json:
+        typer.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            typer.echo(f"{name}:")
+            for key, inner in value.items():
+                typer.echo(f"  {key:<28} {_shown(inner)}")
+        else:
+            typer.echo(f"{name + ':':<30} {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else str(value)
+
+
+@group.command()
+def verify(dataset: DatasetFile) -> None:
+    """Check every row: columns against labels, labels canonical, ids unique, counts as claimed."""
+    from wyckoffkit.dataset import faults, read_dataset
+
+    data = read_dataset(dataset)
+    found = faults(data)
+    for fault in found:
+        typer.echo(f"{dataset}: {fault}", err=True)
+    typer.echo(f"{dataset}: {len(data):,} materials, {len(found):,} faults", err=True)
+    if found:
+        raise typer.Exit(1)
+
+
+@group.command()
+def merge(
+    datasets: Annotated[list[Path], typer.Argument(metavar="DATASET…", help="In this order.")],
+    output: Output,
+    profile: Annotated[
+        str | None, typer.Option(help="Convert all to this canonical form; needed where they differ.")
+    ] = None,
+) -> None:
+    """Put datasets together; a material that repeats is kept once, provenance goes along."""
+    from wyckoffkit.dataset import merge_datasets, read_dataset
+
+    repeated = merge_datasets({str(path): read_dataset(path) for path in datasets}, output, profile=profile)
+    typer.echo(f"{output}: merged {len(datasets)} datasets, {repeated:,} repeated materials left out", err=True)
+
+
+@group.command()
+def export(
+    dataset: DatasetFile,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write .csv, .jsonl or .parquet; stdout gets CSV.")
+    ] = None,
+) -> None:
+    """Write a dataset as a table: material_id, label, split, properties."""
+    from wyckoffkit.dataset import export_csv, export_json_lines, export_parquet, read_dataset
+
+    data = read_dataset(dataset)
+    if output is None:
+        export_csv(data, sys.stdout)
+    elif output.suffix == ".parquet":
+        export_parquet(data, output)
+    elif output.suffix in (".csv", ".jsonl"):
+        writer = export_csv if output.suffix == ".csv" else export_json_lines
+        with open(output, "w", encoding="utf-8", newline="") as file:
+            writer(data, file)
+    else:
+        raise typer.BadParameter(f"tables are written as .csv, .jsonl or .parquet, got {output.suffix!r}")
+
+
+@group.command()
+def split(
+    dataset: DatasetFile,
+    output: Output,
+    fractions: Annotated[str | None, typer.Option(metavar="TRAIN,VAL,TEST", help="As 0.9,0.05,0.05.")] = None,
+    counts: Annotated[str | None, typer.Option(metavar="VAL,TEST", help="Rows, as 10000,10000.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="Keep together: prototype, chemical-system, formula or space-group. Else single rows."),
+    ] = None,
+    test_ids: Annotated[str | None, typer.Option(help="All ids that begin so are the test set, as wbm-5-.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+) -> None:
+    """Draw another split: random by seed, without a prototype (say) that crosses it, or by WBM step."""
+    import numpy as np
+
+    from wyckoffkit.dataset import parse_counts, parse_split, random_split, read_dataset, rewrite, split_by
+
+    if sum(option is not None for option in (fractions, counts, test_ids)) != 1:
+        raise typer.BadParameter("give one of --fractions, --counts and --test-ids")
+    data = read_dataset(dataset)
+    asked = parse_split(fractions) if fractions else None
+    rows = parse_counts(counts) if counts else None
+    if test_ids is not None:
+        drawn = np.where(np.char.startswith(data.material_id, test_ids), 2, 0).astype(np.uint8)
+        rule = f"test: ids that begin with {test_ids}"
+    elif by is None:
+        drawn = random_split(len(data), fractions=asked, counts=rows, seed=seed)
+        rule = f"random, {asked or rows}, seed {seed}"
+    else:
+        drawn = split_by(data, by, fractions=asked, counts=rows, seed=seed)
+        rule = f"random by {by}, {asked or rows}, seed {seed}"
+    rewrite(data, output, drawn, rule)
+    train, validation, test = np.bincount(drawn, minlength=3).tolist()
+    typer.echo(f"{output}: {train:,} train, {validation:,} validation, {test:,} test", err=True)

@@ -1,0 +1,178 @@
+"""Looking into, checking, merging, exporting and splitting datasets; and the commands that do so."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from real_structures import PATH, real_structures
+
+from wyckoffkit.build import build_dataset
+from wyckoffkit.dataset import (
+    describe,
+    faults,
+    merge_datasets,
+    read_dataset,
+    split_by,
+    write_dataset,
+)
+from wyckoffkit.encoding import to_columns
+from wyckoffkit.errors import DatasetError
+from wyckoffkit.label import parse_label
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "real.h5"
+    build_dataset([PATH], path, licence="CC BY 4.0")
+    return path
+
+
+def write_labels(path: Path, rows: dict[str, str], **options: object) -> Path:
+    columns = to_columns(map(parse_label, rows.values()))
+    write_dataset(path, columns, material_id=list(rows), label=list(rows.values()), **options)  # type: ignore[arg-type]
+    return path
+
+
+def wyckoffkit(*arguments: object) -> tuple[int, str, str]:
+    command = [sys.executable, "-m", "wyckoffkit.cli.main", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_info_tells_what_is_in_the_file(real: Path) -> None:
+    code, out, _ = wyckoffkit("dataset", "info", real, "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts == describe(read_dataset(real))
+    assert facts["n_materials"] == len(real_structures())
+    assert facts["attributes"]["licence"] == "CC BY 4.0"
+    assert facts["attributes"]["sources"][0]["name"] == PATH.name
+    assert facts["splits"] == {"train": len(real_structures()), "validation": 0, "test": 0}
+
+
+def test_verify_finds_what_does_not_hold(real: Path, tmp_path: Path) -> None:
+    assert faults(read_dataset(real)) == []
+    broken = write_labels(
+        tmp_path / "x.h5",
+        {"a": "AB_cF8_225_a_b:Ca-O", "b": "AB_cF8_225_a_b:Cl-Na", "c": "AB_cF8_225_b_a:Ca-O"},
+        attributes={"n_written": 7},
+    )
+    with h5py.File(broken, "a") as file:
+        file["element"][0] = 12
+        file["material_id"][1] = b"a"
+    code, _, err = wyckoffkit("dataset", "verify", broken)
+    assert code == 1
+    for sentence in (
+        "1 material ids stand more than once, 'a' among them",
+        "the attribute n_written is 7, the file holds 3",
+        "row 0 (a): the columns hold AB_cF8_225_a_b:Mg-O, the label is AB_cF8_225_a_b:Ca-O",
+        "row 2 (c): AB_cF8_225_b_a:Ca-O is not canonical under the profile pymatgen",
+    ):
+        assert sentence in err
+
+
+def test_merging_keeps_rows_once_and_provenance(real: Path, tmp_path: Path) -> None:
+    rows = {"x-1": "AB_cF8_225_a_b:Ca-O", real_structures()[0].material_id: real_structures()[0].label}
+    other = write_labels(tmp_path / "other.h5", rows, properties={"band_gap": [1.0, 2.0]}, split=[2, 0])
+    code, _, err = wyckoffkit("dataset", "merge", real, other, "-o", tmp_path / "m.h5")
+    assert (code, "1 repeated materials left out" in err) == (0, True)
+    found = read_dataset(tmp_path / "m.h5")
+    assert found.material_id.tolist() == [*(r.material_id for r in real_structures()), "x-1"]
+    assert found.label[-1] == "AB_cF8_225_a_b:Ca-O"
+    assert (found.split[-1], found.properties["band_gap"][-1]) == (2, 1.0)
+    assert np.isnan(found.properties["band_gap"][:-1]).all()
+    assert [m["name"] for m in json.loads(found.attributes["merged_from"])] == [str(real), str(other)]
+    assert faults(found) == []
+
+
+def test_datasets_that_contradict_each_other_are_not_merged(tmp_path: Path) -> None:
+    a = read_dataset(write_labels(tmp_path / "a.h5", {"x": "AB_cF8_225_a_b:Ca-O"}))
+    b = read_dataset(write_labels(tmp_path / "b.h5", {"x": "AB_cF8_225_a_b:Cl-Na"}))
+    with pytest.raises(DatasetError, match="x is AB_cF8_225_a_b:Cl-Na here and AB_cF8_225_a_b:Ca-O"):
+        merge_datasets({"a": a, "b": b}, tmp_path / "m.h5")
+    c = read_dataset(write_labels(tmp_path / "c.h5", {"y": "AB_cF8_225_a_b:Cl-Na"}, profile="affine"))
+    with pytest.raises(DatasetError, match=r"different profiles \(affine, pymatgen\)"):
+        merge_datasets({"a": a, "c": c}, tmp_path / "m.h5")
+    assert merge_datasets({"a": a, "c": c}, tmp_path / "m.h5", profile="affine") == 0
+    assert read_dataset(tmp_path / "m.h5").profile == "affine"
+
+
+def test_an_export_is_read_back_as_the_same_dataset(real: Path, tmp_path: Path) -> None:
+    code, out, _ = wyckoffkit("dataset", "export", real)
+    (tmp_path / "x.csv").write_text(out)
+    build_dataset([tmp_path / "x.csv"], tmp_path / "x.h5")
+    a, b = read_dataset(real), read_dataset(tmp_path / "x.h5")
+    assert code == 0
+    assert (a.columns, a.material_id.tolist(), a.label.tolist()) == (
+        b.columns,
+        b.material_id.tolist(),
+        b.label.tolist(),
+    )
+    assert wyckoffkit("dataset", "export", real, "-o", tmp_path / "x.jsonl")[0] == 0
+    lines = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
+    with open(tmp_path / "x.csv", newline="") as file:
+        assert lines == [{k: v or None for k, v in row.items()} for row in csv.DictReader(file)]
+    assert wyckoffkit("dataset", "export", real, "-o", tmp_path / "x.txt")[0] == 2
+
+
+@pytest.mark.parametrize("key", ["prototype", "chemical-system", "formula", "space-group"])
+def test_no_key_crosses_a_split_by_it(real: Path, key: str) -> None:
+    data = read_dataset(real)
+    split = split_by(data, key, counts=(10, 10), seed=1)
+    parts = [set(), set(), set()]  # type: ignore[var-annotated]
+    for i, side in enumerate(split.tolist()):
+        p = parse_label(str(data.label[i]))
+        value = {
+            "prototype": str(p.prototype()),
+            "chemical-system": "-".join(p.composition),
+            "formula": str(p).partition("_")[0] + "-".join(p.composition),
+            "space-group": str(p.space_group.number),
+        }[key]
+        parts[side].add(value)
+    assert len(parts[0] | parts[1] | parts[2]) == sum(map(len, parts))
+    assert (split == 1).sum() >= 10
+    assert (split == 2).sum() >= 10
+
+
+def test_splits_are_drawn_by_the_command(real: Path, tmp_path: Path) -> None:
+    output = tmp_path / "x.h5"
+    assert wyckoffkit("dataset", "split", real, "-o", output, "--counts", "5,3", "--seed", 2)[0] == 0
+    found = read_dataset(output)
+    assert np.bincount(found.split).tolist() == [len(found) - 8, 5, 3]
+    assert found.columns == read_dataset(real).columns
+    assert wyckoffkit("dataset", "split", real, "-o", output, "--test-ids", "wbm-5-")[0] == 0
+    found = read_dataset(output)
+    assert all(name.startswith("wbm-5-") for name in found.material_id[found.split == 2])
+    code, _, err = wyckoffkit("dataset", "split", real, "-o", output, "--counts", "5000,3", "--by", "prototype")
+    assert (code, "cannot be drawn" in err) == (1, True)
+    assert wyckoffkit("dataset", "split", real, "-o", output)[0] == 2
+
+
+def test_build_dataset_and_label_report_bad_rows_and_exit_1(tmp_path: Path) -> None:
+    source = tmp_path / "x.jsonl"
+    lines = PATH.read_text().splitlines()[:3]
+    source.write_text("\n".join([lines[0], '{"material_id": "bad", "structure": {}}', *lines[1:]]))
+    code, _, err = wyckoffkit("build-dataset", source, "-o", tmp_path / "x.h5", "--workers", 1)
+    assert code == 1
+    assert f"{source}: document 2: bad: the entry holds no structure" in " ".join(err.split())
+    assert "3 materials, 1 rejected" in err
+    assert len(read_dataset(tmp_path / "x.h5")) == 3
+    code, out, err = wyckoffkit("label", source)
+    assert (code, out.splitlines()) == (1, [real.label for real in real_structures()[:3]])
+    assert "labelled 3, rejected 1" in err
+    code, out, _ = wyckoffkit("label", PATH, "--sweep", "--json")
+    first = json.loads(out.splitlines()[0])
+    assert (code, first["material_id"], first["flips"][-1]["label"]) == (
+        0,
+        *((real_structures()[0].material_id, real_structures()[0].label)),
+    )
+    assert wyckoffkit("label", PATH, "--engine", "cctbx")[0] == 1
+    assert wyckoffkit("build-dataset", tmp_path / "none.json", "-o", tmp_path / "y.h5")[0] == 1
