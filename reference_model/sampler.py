@@ -25,7 +25,7 @@ from torch import Tensor
 from reference_model.batch import Batch
 from reference_model.diffusion import Diffusion, TokenLogits, legal, material_sum, position_logits
 from reference_model.streams import Draw, Streams
-from reference_model.transitions import birth_step, draw_categorical, occupancy, sample_posterior
+from reference_model.transitions import birth_step, draw_categorical, draw_class, odds, sample_posterior
 
 Progress = Callable[[int, int], None]
 Network = Any
@@ -156,7 +156,7 @@ def reverse_step(
         new = [birth_step(*of) for of in zip(logits, state, steps, chance, strict=True)]
     else:
         classes = uniforms(batch, streams, number, Draw.CLASS)
-        drawn = [draw_categorical(*of) for of in zip(logits, classes, strict=True)]
+        drawn = [draw_class(*of) for of in zip(logits, classes, strict=True)]
         new = [sample_posterior(*of) for of in zip(drawn, state, priors, steps, chance, strict=True)]
     return batch.with_state(*new)
 
@@ -321,7 +321,7 @@ def first_birth(
     """The next token to be born, its level relative to u (-1 if none is left), and how many are expected; (B,)."""
     state = batch.constrained, batch.unconstrained
     chance = uniforms(batch, streams, number, Draw.LEVEL)
-    q = [torch.sigmoid(occupancy(z).double()) * (x == 0) for z, x in zip(logits, state, strict=True)]
+    q = [torch.special.expit(odds(z).double().log()) * (x == 0) for z, x in zip(logits, state, strict=True)]
     levels = [torch.where(w < p, w / p, -1.0) for w, p in zip(chance, q, strict=True)]  # U given w < p
     best_u, element = levels[1].max(-1)  # (U,)
     grid = torch.full((batch.n_materials * batch.n_positions,), -1.0, dtype=torch.float64, device=batch.device)
