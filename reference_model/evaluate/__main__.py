@@ -27,7 +27,8 @@ app = typer.Typer(
 @app.command()
 def main(
     samples: Annotated[
-        list[Path], typer.Argument(metavar="SAMPLES", help="Labels, one a line, or a dataset; '-' is stdin.")
+        list[Path],
+        typer.Argument(metavar="SAMPLES", help="Labels, one a line ('-' is stdin), a dataset, or structures."),
     ],
     reference: Annotated[
         Path | None,
@@ -44,6 +45,10 @@ def main(
         str | None, typer.Option(help="For aviary checkpoints: layers normalise 'pre' (aviary 1.2) or 'post'.")
     ] = None,
     fwd: Annotated[bool, typer.Option(help="Whether to embed the samples at all.")] = True,
+    symprec: Annotated[float, typer.Option(min=1e-6, help="Tolerance in Å for labels of structures.")] = 0.1,
+    symprec_sweep: Annotated[
+        bool, typer.Option("--symprec-sweep", help="Label structures at four tolerances.")
+    ] = False,
     seconds: Annotated[float | None, typer.Option(min=0, help="How long sampling took, for novel a minute.")] = None,
     seed: Annotated[int, typer.Option(help="Of the resampling behind intervals.")] = 0,
     compare: Annotated[
@@ -54,25 +59,26 @@ def main(
 
     Example: python -m reference_model.evaluate labels.txt --json evaluation.json --report report.html
     """
-    from .samples import read_samples, require_file
+    from .samples import read_samples, require, require_file
 
     if compare:
         return _compare(samples, report)
     if len(samples) > 1:
         raise typer.BadParameter("one file of samples at a time; --compare takes several evaluations")
-    for path in (samples[0], reference, extractor):
+    require(samples[0])  # before the wait for torch
+    for path in (reference, extractor):
         if path is not None:
-            require_file(path)  # before the wait for torch
+            require_file(path)
     if norm not in (None, "pre", "post"):
         raise typer.BadParameter("norm is 'pre' or 'post'")
     from .against import read_against
     from .measure import evaluate
 
     used = _extractor(extractor, norm) if fwd else None
-    with _counting("embedding the reference") as progress:
+    with counting("embedding the reference") as progress:
         known = read_against(reference, extractor=used, progress=progress)
     command = "python -m reference_model.evaluate " + shlex.join(sys.argv[1:])
-    read = read_samples(samples[0], profile=known.profile)
+    read = read_samples(samples[0], profile=known.profile, symprec=symprec, sweep=symprec_sweep)
     evaluation = evaluate(read, known, extractor=used, seed=seed, seconds=seconds, command=command)
     _deliver(evaluation, json_file, report)
 
@@ -100,7 +106,7 @@ def _extractor(path: Path | None, norm: Any) -> Extractor | None:
 
 
 @contextmanager
-def _counting(what: str) -> Iterator[Callable[[int], None]]:
+def counting(what: str) -> Iterator[Callable[[int], None]]:
     """A counter on stderr, which appears once there is something to count."""
     from rich.console import Console
     from rich.progress import Progress, TextColumn, TimeElapsedColumn
@@ -150,10 +156,10 @@ def _without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not -1e308 < value < 1e308 else value
 
 
-def run() -> None:
+def run(command: typer.Typer = app) -> None:
     """Exit 0, 1 for a named error (its sentence on stderr), 2 for usage."""
     try:
-        app()
+        command()
     except WyckoffkitError as error:
         _stop(str(error))
     except OSError as error:

@@ -15,7 +15,7 @@ from wyckoffkit.metrics import DISTRIBUTIONS, Divergence, Estimate, categorise, 
 from .against import Reference
 from .distance import EmbeddingResult, compare_embeddings
 from .samples import Samples
-from .shares import Known, curves, known_among, memorisation, shares
+from .shares import Known, curves, known_among, memorisation, shares, sweep_of
 
 if TYPE_CHECKING:
     from ..extractor.embed import Extractor
@@ -44,6 +44,7 @@ class Evaluation:
     """How long sampling took, if that was told."""
     command: str = ""
     gallery: tuple[Mapping[str, Any], ...] = field(default=())
+    sweep: tuple[Mapping[str, Any], ...] = field(default=())
 
     @property
     def lines(self) -> Mapping[str, Estimate]:
@@ -67,6 +68,7 @@ class Evaluation:
                 "rejected": [{"line": r.line, "text": r.text, "reason": r.reason} for r in samples.rejected],
                 "reasons": samples.reasons,
                 "seconds": self.seconds,
+                "symprec": samples.symprec,
             },
             "reference": {
                 "source": reference.source,
@@ -86,6 +88,7 @@ class Evaluation:
                 for name, rows in self.distributions.items()
             },
             "rarefaction": dict(self.curves),
+            "symprec_sweep": list(self.sweep),
             "gallery": [dict(entry) for entry in self.gallery],
             "notes": list(self.notes),
         }
@@ -145,6 +148,7 @@ def evaluate(
         seconds,
         command,
         _gallery(samples, known, embedding, generator),
+        sweep_of(samples, reference),
     )
 
 

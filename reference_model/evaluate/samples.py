@@ -1,17 +1,24 @@
-"""Samples to evaluate: canonical labels of a text file, stdin or a dataset, and what was rejected."""
+"""Samples to evaluate, from labels, datasets, structures or others' files: canonical, with what was rejected."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from wyckoffkit import DatasetError, LabelError, Protostructure, WyckoffkitError
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 from wyckoffkit.label import format_label, parse_label
+from wyckoffkit.sources import Source, read_entry
+from wyckoffkit.symmetry import DEFAULT_SYMPREC, Crystal, protostructure_of
 from wyckoffkit.textlines import open_lines
+
+from .foreign import Made, foreign
+
+SWEEP = (0.01, 0.03, 0.1, 0.3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +26,7 @@ class Rejection:
     """A line that is no valid protostructure."""
 
     line: int
-    """From 1; for a dataset the row, from 0."""
+    """From 1; for datasets and files of structures the material, from 0."""
     text: str
     reason: str
 
@@ -38,6 +45,10 @@ class Samples:
     prototypes: tuple[str, ...]
     """Prototype label of each."""
     rejected: tuple[Rejection, ...] = field(default=())
+    symprec: float | None = None
+    """Å, where labels were found on structures."""
+    sweep: Mapping[float, Sequence[str | None]] = field(default_factory=dict)
+    """By tolerance: the label of each structure, None where none was found."""
 
     @property
     def n_lines(self) -> int:
@@ -50,28 +61,41 @@ class Samples:
         return dict(Counter(rejection.reason for rejection in self.rejected).most_common())
 
 
-def read_samples(path: Path, *, profile: str = "pymatgen") -> Samples:
-    """The labels in `path` (one a line, or a dataset; '-' is stdin), each brought into canonical form.
+def read_samples(
+    path: Path, *, profile: str = "pymatgen", symprec: float = DEFAULT_SYMPREC, sweep: bool = False
+) -> Samples:
+    """The materials in `path`, each in canonical form; '-' is stdin with labels.
 
-    Blank lines are no samples. Raises DatasetError where the file cannot be read or holds no line at all.
+    Labels, our datasets, other generators' files (see `foreign`), and whatever wyckoffkit.sources knows: CIF, POSCAR,
+    extxyz, JSON and CSV of structures, folders and zip archives of them. Structures are labelled at `symprec` (Å), and
+    with `sweep` at several. Blank lines are no samples. Raises DatasetError where the file cannot be read or is empty.
     """
     if str(path) == "-":
-        return collect(_numbered(sys.stdin), "<stdin>", profile)
-    require_file(path)
-    if is_hdf5(path):
+        return collect(_labels(sys.stdin), "<stdin>", profile)
+    require(path)
+    if path.is_file() and is_hdf5(path):
         from wyckoffkit.dataset import read_dataset
 
-        return collect(enumerate(map(str, read_dataset(path).label)), str(path), profile)
+        labels = read_dataset(path).label.tolist()
+        return collect(((i, label, partial(parse_label, label)) for i, label in enumerate(labels)), str(path), profile)
+    materials = foreign(path) or _sourced(path)
+    if materials is not None:
+        return collect(materials, str(path), profile, symprec=symprec, sweep=sweep)
     with open_lines(path) as lines:
-        return collect(_numbered(lines), str(path), profile)
+        return collect(_labels(lines), str(path), profile)
+
+
+def require(path: Path) -> None:
+    """Raise DatasetError where `path` is neither '-' nor there."""
+    if str(path) != "-" and not path.exists():
+        raise DatasetError(f"{path}: no such file")
 
 
 def require_file(path: Path) -> None:
-    """Raise DatasetError where `path` is neither '-' nor a file."""
+    """The same, and not a folder."""
+    require(path)
     if path.is_dir():
         raise DatasetError(f"{path} is a folder, expected a file")
-    if str(path) != "-" and not path.exists():
-        raise DatasetError(f"{path}: no such file")
 
 
 def is_hdf5(path: Path) -> bool:
@@ -80,29 +104,79 @@ def is_hdf5(path: Path) -> bool:
         return file.read(4) == b"\x89HDF"
 
 
-def _numbered(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+def _labels(lines: Iterable[str]) -> Iterator[Made]:
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
         if text.strip():
-            yield number, text
+            yield number, text, partial(parse_label, text)
 
 
-def collect(lines: Iterable[tuple[int, str]], source: str, profile: str) -> Samples:
-    """Samples of (line number, label) pairs. Raises DatasetError where there are none."""
+def _sourced(path: Path) -> Iterator[Made] | None:
+    """Entries of a source of structures; None for what looks like text with labels, or like nothing known."""
+    try:
+        source = Source(path)
+    except DatasetError:
+        if path.is_dir():
+            raise
+        return None
+    return None if source.kind == "labels" else _entries(source)
+
+
+def _entries(source: Source) -> Iterator[Made]:
+    def make(entry: object) -> Protostructure | Crystal:
+        record = read_entry(entry, source.structure)  # type: ignore[arg-type]
+        return record.protostructure or record.crystal  # type: ignore[return-value]
+
+    for i, entry in enumerate(source.entries()):
+        yield i, f"{entry.material_id} ({entry.place})", partial(make, entry)
+
+
+def collect(
+    materials: Iterable[Made],
+    source: str,
+    profile: str,
+    *,
+    symprec: float = DEFAULT_SYMPREC,
+    sweep: bool = False,
+) -> Samples:
+    """Samples of (number, text, maker) triples. Raises DatasetError where there are none."""
     known: dict[str, tuple[Protostructure, str, str]] = {}
     found: list[tuple[Protostructure, str, str]] = []
-    rejected = []
-    for number, text in lines:
-        if text not in known:
-            try:
-                protostructure = parse_label(text).canonical(profile)
-                known[text] = protostructure, format_label(protostructure), str(protostructure.prototype(profile))
-            except WyckoffkitError as error:
-                reason = error.message if isinstance(error, LabelError) else str(error)
-                rejected.append(Rejection(number, text, reason))
-                continue
-        found.append(known[text])
+    rejected: list[Rejection] = []
+    swept: dict[float, list[str | None]] = {tolerance: [] for tolerance in SWEEP} if sweep else {}
+    has_structures = False
+    for number, text, make in materials:
+        try:
+            made = make()
+            if isinstance(made, Crystal):
+                has_structures = True
+                for tolerance, labels in swept.items():
+                    labels.append(_label_at(made, tolerance, profile))
+                made = protostructure_of(made, symprec=symprec, profile=None)
+            label = format_label(made)
+            if label not in known:
+                canonical = made.canonical(profile)
+                known[label] = canonical, format_label(canonical), str(canonical.prototype(profile))
+            found.append(known[label])
+        except WyckoffkitError as error:
+            rejected.append(Rejection(number, text, error.message if isinstance(error, LabelError) else str(error)))
     if not found and not rejected:
         raise DatasetError(f"{source}: no label in it")
-    protostructures, labels, prototypes = zip(*found, strict=True) if found else ((), (), ())
-    return Samples(source, profile, to_columns(protostructures), labels, prototypes, tuple(rejected))
+    protostructures, labels_, prototypes = zip(*found, strict=True) if found else ((), (), ())
+    return Samples(
+        source,
+        profile,
+        to_columns(protostructures),
+        labels_,
+        prototypes,
+        tuple(rejected),
+        symprec if has_structures else None,
+        swept if has_structures else {},
+    )
+
+
+def _label_at(crystal: Crystal, symprec: float, profile: str) -> str | None:
+    try:
+        return format_label(protostructure_of(crystal, symprec=symprec, profile=profile))
+    except WyckoffkitError:
+        return None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wyckoffkit import parse_label
 from wyckoffkit.metrics import (
     Estimate,
     collision_probability,
@@ -22,7 +23,7 @@ from ..reference import contains, fingerprints
 from .against import Reference
 from .facts import Facts
 from .identity import IDENTITIES, identities
-from .plausible import plausibility
+from .plausible import P1, TRICLINIC, plausibility
 from .samples import Samples
 
 CURVE_POINTS = 40
@@ -92,6 +93,23 @@ def memorisation(samples: Samples, reference: Reference, facts: Facts) -> dict[s
             int(contains(np.unique(drawn), facts.held_out).sum()), len(facts.held_out)
         ),
     }
+
+
+def sweep_of(samples: Samples, reference: Reference) -> tuple[dict[str, Any], ...]:
+    """How the numbers of structures depend on the tolerance (Å) at which their labels were found."""
+    found = []
+    for symprec, labels in samples.sweep.items():
+        named = [label for label in labels if label is not None]
+        groups = np.array([parse_label(label).space_group.number for label in named], dtype=np.int64)
+        measured = {
+            "labelled": proportion(len(named), len(labels)),
+            P1: proportion(int((groups == 1).sum()), len(groups)),
+            TRICLINIC: proportion(int((groups <= 15).sum()), len(groups)),
+            "unique": uniqueness(named),
+            "novel": novelty(reference.knows_labels(named)),
+        }
+        found.append({"symprec": symprec, **{name: estimate.to_dict() for name, estimate in measured.items()}})
+    return tuple(found)
 
 
 def curves(samples: Samples, known: Known) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def render(content: Mapping[str, Any]) -> str:
         "<h2>All measures</h2>",
         tables.measures(content["metrics"], content["lines"], list(content["metrics"])),
         _forecast(content["lines"]),
+        *_sweep(content["symprec_sweep"]),
         "<h2>Lines that are no protostructure</h2>",
         tables.failures(samples),
         *_method(content),
@@ -161,6 +162,23 @@ def _gallery(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def _sweep(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not rows:
+        return []
+    names = [name for name in rows[0] if name != "symprec"]
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join(
+        f"<tr><td>{row['symprec']:g}</td>"
+        + "".join(f"<td>{tables.share(row[n]['value'])}</td>" for n in names)
+        + "</tr>"
+        for row in rows
+    )
+    return [
+        "<h2>By the tolerance of the symmetry search</h2>",
+        f"<div class='wide'><table><tr><th>symprec, Å</th>{head}</tr>{body}</table></div>",
+    ]
+
+
 def _forecast(lines: Mapping[str, Any]) -> str:
     """Good and Turing's forecast, the other reference line for novelty."""
     found = {name.removeprefix("Good–Turing "): row for name, row in lines.items() if name.startswith("Good–Turing")}
@@ -178,6 +196,7 @@ def _method(content: Mapping[str, Any]) -> list[str]:
         "command": content["command"],
         "seed": str(content["seed"]),
         "canonical profile": content["profile"],
+        "symprec, Å": content["samples"]["symprec"],
         "tables (SHA-256)": content["table_digest"],
         "reference (SHA-256 of its labels)": reference["key"],
         "FWD is the": embedding.get("definition"),
