@@ -116,12 +116,41 @@ def cross_entropy(logits: Logits, batch0: Batch, weighting: str = "variable") ->
     unconstrained = F.cross_entropy(
         logits[1].float().flatten(0, 1), batch0.unconstrained.flatten(), reduction="none"
     ).view_as(batch0.unconstrained)
-    total = material_sum(batch0, constrained, unconstrained)
+    return _weighted(material_sum(batch0, constrained, unconstrained), batch0, weighting)
+
+
+def _weighted(total: Tensor, batch0: Batch, weighting: str) -> Tensor:
     if weighting == "variable":
         return (total / n_variables(batch0)).mean()
     if weighting == "material":
         return total.mean()
     raise ValueError(f"weighting is 'variable' or 'material', got {weighting!r}")
+
+
+def occupied_slots(batch0: Batch) -> tuple[Tensor, Tensor]:
+    """Packed row and element (0 is H) of each occupied slot of the unconstrained positions, (k,) each."""
+    return batch0.unconstrained.nonzero(as_tuple=True)
+
+
+def factored_cross_entropy(
+    slots: TokenLogits, batch0: Batch, occupied: tuple[Tensor, Tensor], weighting: str = "variable"
+) -> Tensor:
+    """`cross_entropy` of a network that gives p(x0) in two factors: occupancy, and the count where one is asked.
+
+    `slots` holds log-odds against the empty slot. Same value, without the (U, E, P + 1) tensor. `occupied` is
+    `occupied_slots(batch0)`, made on the CPU while a batch is loaded.
+    """
+    every = F.pad(slots.constrained.float(), (1, 0))  # (C, E + 1): an empty position has log-odds 0
+    constrained = F.cross_entropy(every, batch0.constrained, reduction="none")
+    log_odds = slots.unconstrained.float()
+    unconstrained = F.softplus(torch.where(batch0.unconstrained == 0, log_odds, -log_odds))  # (U, E)
+    row, element = occupied
+    of_count = F.cross_entropy(
+        slots.count(row, element).float(), batch0.unconstrained[row, element] - 1, reduction="none"
+    )
+    total = material_sum(batch0, constrained, unconstrained)
+    total = total.index_add(0, batch0.unconstrained_material[row], of_count)
+    return _weighted(total, batch0, weighting)
 
 
 def bound_terms(diffusion: Diffusion, logits: Logits, batch0: Batch, batch_t: Batch, t: Tensor) -> Tensor:

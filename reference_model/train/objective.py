@@ -9,7 +9,16 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..checkpoint import Checkpoint, diffusion_of
-from ..diffusion import JumpTargets, count_loss, cross_entropy, jump_loss, jump_targets, thin
+from ..diffusion import (
+    JumpTargets,
+    count_loss,
+    cross_entropy,
+    factored_cross_entropy,
+    jump_loss,
+    jump_targets,
+    occupied_slots,
+    thin,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +34,9 @@ class Question:
     u: Tensor | None = None
     """(b,) float64 level of the thinning, and `n_left` (b,) int64 tokens it took (count head)."""
     n_left: Tensor | None = None
+    occupied_row: Tensor | None = None
+    """(k,) and `occupied_element` (k,): occupied slots of the clean unconstrained positions (D3PM, factored)."""
+    occupied_element: Tensor | None = None
 
     def to(self, device: torch.device) -> Question:
         """Copied through page-locked memory, so that a GPU need not be waited for."""
@@ -58,7 +70,9 @@ class Objective(nn.Module):
         """Draw the noise of a micro-batch, on the CPU."""
         if self.config.objective == "d3pm":
             t = self.diffusion.draw_t(clean.n_materials, generator)
-            return Question(clean, noised=self.diffusion.noise(clean, t, generator), t=t)
+            noised = self.diffusion.noise(clean, t, generator)
+            row, element = occupied_slots(clean)
+            return Question(clean, noised=noised, t=t, occupied_row=row, occupied_element=element)
         jump = jump_targets(clean, generator)
         n_counted = round(self.count_share * clean.n_materials)
         if n_counted == 0:
@@ -70,6 +84,10 @@ class Objective(nn.Module):
 
     def forward(self, question: Question) -> Tensor:
         if question.jump is None:
+            if self.config.architecture == "compact":
+                slots = self.network.occupancy(question.noised, question.t)
+                occupied = question.occupied_row, question.occupied_element
+                return factored_cross_entropy(slots, question.clean, occupied, weighting=self.weighting)
             logits = self.network(question.noised, question.t)
             return cross_entropy(logits, question.clean, weighting=self.weighting)
         tokens = self.network.next_token(question.jump.batch, question.jump.n_left)

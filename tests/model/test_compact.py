@@ -11,7 +11,13 @@ from test_gnn import GROUPS, random_batch
 
 from reference_model.batch import Batch, group_tables
 from reference_model.config import ModelConfig
-from reference_model.diffusion import jump_loss, jump_targets
+from reference_model.diffusion import (
+    cross_entropy,
+    factored_cross_entropy,
+    jump_loss,
+    jump_targets,
+    occupied_slots,
+)
 from reference_model.element_features import (
     COVALENT_RADIUS,
     PAULING_ELECTRONEGATIVITY,
@@ -103,6 +109,18 @@ def test_d3pm_logits_are_the_occupancy_times_the_law_of_the_count():
     torch.testing.assert_close(
         unconstrained[rows, elements, 1:].log_softmax(-1), slots.count(rows, elements).log_softmax(-1)
     )
+
+
+@pytest.mark.parametrize("weighting", ["variable", "material"])
+def test_the_cross_entropy_in_two_factors_is_that_of_the_whole_logits(weighting):
+    network, batch = small_network("d3pm", torch.float32), random_batch(GROUPS)
+    noised, t = random_batch(GROUPS, seed=1), torch.arange(1, len(GROUPS) + 1)
+    whole = cross_entropy(network(noised, t), batch, weighting)
+    factored = factored_cross_entropy(network.occupancy(noised, t), batch, occupied_slots(batch), weighting)
+    torch.testing.assert_close(factored, whole)
+    parameters = list(network.parameters())
+    for a, b in zip(torch.autograd.grad(factored, parameters), torch.autograd.grad(whole, parameters), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max()))
 
 
 def test_the_chance_of_an_occupied_slot_falls_with_u_as_the_bound_demands():
