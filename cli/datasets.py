@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wyckoffkit.build import Outcome, Progress, Split
 
 _SHOWN = 20  # rejected rows told one by one
+DEFAULT_SPLIT = "0.9,0.05,0.05"
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +45,7 @@ def build_dataset(
     ] = None,
     split: Annotated[
         str | None,
-        typer.Option(metavar="TRAIN,VAL,TEST", help="Fractions, as 0.9,0.05,0.05.", show_default="all train"),
+        typer.Option(metavar="TRAIN,VAL,TEST", help="Fractions; 1,0,0 is all train.", show_default=DEFAULT_SPLIT),
     ] = None,
     split_counts: Annotated[
         str | None, typer.Option(metavar="VAL,TEST", help="Rows instead of fractions, as 10000,10000.")
@@ -59,7 +60,7 @@ def build_dataset(
     """Make a dataset from structures or labels.
 
     Rejected entries are kept in it with their reason; interrupted builds go on where they were. Example:
-    wyckoffkit build-dataset wbm.json.bz2 -o wbm.h5 --split 0.9,0.05,0.05
+    wyckoffkit build-dataset wbm.json.bz2 -o wbm.h5 --split 0.8,0.1,0.1
     """
     from wyckoffkit.build import BuildOptions
     from wyckoffkit.build import build_dataset as build
@@ -100,7 +101,7 @@ def _split(fractions: str | None, counts: str | None, file: Path | None, seed: i
     if sum(option is not None for option in (fractions, counts, file)) > 1:
         raise typer.BadParameter("--split, --split-counts and --split-file exclude each other")
     return Split(
-        fractions=parse_split(fractions) if fractions else None,
+        fractions=parse_split(fractions or DEFAULT_SPLIT) if not (counts or file) else None,
         counts=parse_counts(counts) if counts else None,
         seed=seed,
         by_id=read_split(file) if file else {},
