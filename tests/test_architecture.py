@@ -16,8 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = {
     "wyckoffkit": (
         "errors tables elements spacegroup operations protostructure canonical label repair wren collapse "
-        "enumeration symmetry supergroup encoding canonical_columns textlines dataset tensorfile sources build realize "
-        "relax hull metrics"
+        "enumeration symmetry supergroup subgroups encoding canonical_columns textlines dataset tensorfile sources "
+        "build realize relax hull metrics"
     ).split(),
     "reference_model": (
         "element_features config batch transitions streams diffusion network sampler conditioning likelihood "
