@@ -153,7 +153,7 @@ def _kept_facts(
         progress=progress,
     )
     write_facts(path, facts)
-    return facts
+    return read_facts(path)  # as the next run will see it: points are kept in half precision
 
 
 def of_pack(pack: ReferencePack, source: str) -> Reference:

@@ -24,7 +24,7 @@ import numpy as np
 from wyckoffkit import DatasetError, Orbit, Protostructure, ProtostructureError, SpaceGroup
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.symmetry import Crystal
-from wyckoffkit.textlines import open_bytes, open_lines
+from wyckoffkit.textlines import compression, decompressed, open_lines
 
 Made = tuple[int, str, Callable[[], Protostructure | Crystal]]
 """Number of the material, how to show it, and a function that makes it or raises a named error."""
@@ -42,7 +42,7 @@ def foreign(path: Path) -> Iterator[Made] | None:
     if start == b"\x80\x02" or (start == b"PK" and _is_torch_archive(path)):
         return _of_tensors(path)
     try:
-        with open_bytes(path) as stream:
+        with open(path, "rb") as file, decompressed(file, compression(path), path) as stream:
             head = stream.read(4096)
     except (OSError, EOFError):
         return None
@@ -126,7 +126,7 @@ def _crystal(lengths: np.ndarray, angles: np.ndarray, frac: np.ndarray, numbers:
 
 def _of_genes(path: Path) -> Iterator[Made]:
     try:
-        with open_bytes(path) as stream:
+        with open(path, "rb") as file, decompressed(file, compression(path), path) as stream:
             content = json.load(stream)
     except (ValueError, OSError, EOFError) as error:
         raise DatasetError(f"{path}: damaged, or not JSON: {error}") from None

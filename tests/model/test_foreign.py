@@ -18,7 +18,7 @@ from wyckoffkit import DatasetError
 # Halite: Wyckoff 1931; conventional cell, a = 5.64 Å.
 HALITE = "AB_cF8_225_a_b:Cl-Na"
 FRAC = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-FRAC = np.concatenate([FRAC, FRAC + [0.5, 0.5, 0.5]])
+FRAC = np.concatenate([FRAC, FRAC + 0.5])
 NUMBERS = np.array([11] * 4 + [17] * 4)
 CIF = """data_x
 _symmetry_space_group_name_H-M 'P 1'

@@ -1,0 +1,84 @@
+"""Bad generators on purpose: an evaluation that cannot tell them from real data is no evaluation.
+
+`python -m reference_model.evaluate.controls data.h5 -n 10000 -o controls/` writes held-out materials, the same with
+shuffled elements, and random valid labels, as label files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+
+from wyckoffkit import Orbit, Protostructure, SpaceGroup
+from wyckoffkit.elements import SYMBOLS
+
+if TYPE_CHECKING:
+    from wyckoffkit.encoding import WyckoffColumns
+
+LARGEST_Z = 94
+
+
+def shuffled_elements(materials: Sequence[Protostructure], generator: np.random.Generator) -> list[Protostructure]:
+    """The same prototypes with the elements dealt out anew, each as often as before (nearly: repeats are redrawn)."""
+    pool = [element for p in materials for element in p.occupations]
+    dealt = iter([pool[i] for i in generator.permutation(len(pool))])
+    found = []
+    for p in materials:
+        chosen: dict[str, str] = {}
+        for element in p.occupations:
+            other = next(dealt)
+            while other in chosen.values():
+                other = pool[int(generator.integers(len(pool)))]
+            chosen[element] = other
+        found.append(Protostructure(p.space_group, tuple(Orbit(chosen[o.element], o.letter) for o in p.orbits)))
+    return found
+
+
+def random_valid(n: int, generator: np.random.Generator) -> list[Protostructure]:
+    """Uniform space group, two to five orbits on uniform positions, uniform elements up to plutonium."""
+    found: list[Protostructure] = []
+    while len(found) < n:
+        group = SpaceGroup.from_number(int(generator.integers(1, 231)))
+        letters: list[str] = []
+        for _ in range(int(generator.integers(2, 6))):
+            position = group.positions[int(generator.integers(len(group.positions)))]
+            if not (position.is_constrained and position.letter in letters):
+                letters.append(position.letter)
+        elements = generator.integers(1, LARGEST_Z + 1, size=len(letters))
+        found.append(Protostructure(group, tuple(Orbit(SYMBOLS[z], a) for z, a in zip(elements, letters, strict=True))))
+    return found
+
+
+def held_out_materials(data: Path, n: int) -> WyckoffColumns:
+    """The first n of the test split."""
+    from wyckoffkit.dataset import read_dataset
+
+    dataset = read_dataset(data)
+    return dataset.columns.select(dataset.indices("test")[:n])
+
+
+def main(
+    data: Annotated[Path, typer.Argument(help="A dataset with a test split.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label files.")],
+    n: Annotated[int, typer.Option("-n")] = 10_000,
+    seed: int = 0,
+) -> None:
+    """Write the three files of labels."""
+    generator = np.random.default_rng(seed)
+    held_out = list(held_out_materials(data, n))
+    output.mkdir(parents=True, exist_ok=True)
+    for name, materials in (
+        ("held-out", held_out),
+        ("shuffled-elements", shuffled_elements(held_out, generator)),
+        ("random-valid", random_valid(len(held_out), generator)),
+    ):
+        lines = (f"{p.canonical()}\n" for p in materials)
+        (output / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)
