@@ -118,6 +118,8 @@ class TrainConfig:
     steps: int | None = None
     epochs: float | None = None
     minutes: float | None = None
+    clock: str = "wall"
+    """What minutes are: "wall", or "cpu" for processor time of this process over all its threads."""
     batch_size: int = 256
     """Materials in one pass through the network on one process."""
     accumulate: int = 1
@@ -165,6 +167,8 @@ class TrainConfig:
         for name in ("ema", "beta1", "beta2", "warmup", "final_lr", "count_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise CheckpointError(f"{name} is a fraction from 0 to 1, got {getattr(self, name)}")
+        if self.clock not in ("wall", "cpu"):
+            raise CheckpointError(f"clock is wall or cpu, got {self.clock!r}")
         if self.weighting not in WEIGHTINGS:
             raise CheckpointError(f"weighting is one of {', '.join(WEIGHTINGS)}, got {self.weighting!r}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +14,11 @@ import typer
 class ObjectiveName(StrEnum):
     d3pm = "d3pm"
     jump = "jump"
+
+
+class Clock(StrEnum):
+    wall = "wall"
+    cpu = "cpu"
 
 
 class PriorName(StrEnum):
@@ -33,7 +39,8 @@ def main(
     ] = "compact",
     objective: Annotated[ObjectiveName | None, typer.Option(help="What the network learns.")] = None,
     prior: Annotated[PriorName | None, typer.Option(help="What noise turns materials into.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Budget of wall time.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Budget of time.")] = None,
+    clock: Annotated[Clock | None, typer.Option(help="What minutes are: wall or CPU time.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Budget in passes over the data.")] = None,
     steps: Annotated[int | None, typer.Option(help="Budget in optimiser steps.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Materials a pass (default 256).")] = None,
@@ -63,9 +70,10 @@ def main(
     Without a budget it is one hour. Under torchrun the processes share each step's batch.
     """
     given: dict[str, Any] = {
-        "minutes": minutes, "epochs": epochs, "steps": steps, "batch_size": batch_size, "accumulate": accumulate,
-        "lr": lr, "ema": ema, "weighting": weighting, "augmentation": augmentation, "validations": validations,
-        "patience": patience, "seed": seed, "bf16": bf16, "compile": compile,
+        "minutes": minutes, "clock": clock and clock.value, "epochs": epochs, "steps": steps,
+        "batch_size": batch_size, "accumulate": accumulate, "lr": lr, "ema": ema, "weighting": weighting,
+        "augmentation": augmentation, "validations": validations, "patience": patience, "seed": seed,
+        "bf16": bf16, "compile": compile,
     }  # fmt: skip
     model_given = {"objective": objective and objective.value, "prior": prior and prior.value}
     import torch
@@ -87,6 +95,8 @@ def main(
     except WyckoffkitError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None
+    if os.environ.get("RANK", "0") != "0":
+        return
     best = "" if progress.best is None else f", best validation {progress.best:.4g} at step {progress.best_step}"
     console.print(f"{out}: step {progress.step}, {progress.seconds / 60:.1f} minutes{best}", highlight=False)
 

@@ -85,7 +85,7 @@ class Run:
         self.progress = Progress()
         self.bf16 = config.bf16 if config.bf16 is not None else has_fast_bf16(self.device)
         self.stop_requested = False
-        self._since = time.monotonic()
+        self._start_clock()
         self._running = torch.zeros((), device=self.device)
 
     @property
@@ -110,11 +110,22 @@ class Run:
         if config.epochs:
             parts.append(step * self.passes / (config.epochs * self.data.batches_per_epoch))
         if config.minutes:
-            parts.append(self.seconds() / (60 * config.minutes))
+            spent = self.seconds() if config.clock == "wall" else self.cpu_seconds()
+            parts.append(spent / (60 * config.minutes))
         return max(parts)
 
     def seconds(self) -> float:
         return self.progress.seconds + time.monotonic() - self._since
+
+    def cpu_seconds(self) -> float:
+        return self.progress.cpu_seconds + time.process_time() - self._cpu_since
+
+    def _start_clock(self) -> None:
+        self._since, self._cpu_since = time.monotonic(), time.process_time()
+
+    def _stop_clock(self) -> None:
+        self.progress.seconds, self.progress.cpu_seconds = self.seconds(), self.cpu_seconds()
+        self._start_clock()
 
     def resume(self) -> bool:
         """Continue from the folder's checkpoint, if it has one. Raises CheckpointError if it is of another run."""
@@ -126,9 +137,10 @@ class Run:
             raise CheckpointError(f"{path} is of another model configuration; choose another run folder")
         progress, settings, tensors = read_state(self.folder, int(checkpoint.training["step"]))
         for key, value in self.settings.items():
-            if settings.get(key) != value:
+            # A setting that is newer than the state had its default then.
+            if settings.get(key, value) != value:
                 raise CheckpointError(
-                    f"{self.folder} was begun with {key} = {settings.get(key)}, now {value}; "
+                    f"{self.folder} was begun with {key} = {settings[key]}, now {value}; "
                     "continue with the same settings or choose another run folder"
                 )
         self.progress = progress
@@ -136,17 +148,18 @@ class Run:
         self.network.load_state_dict(checkpoint.weights)
         self.average.network.load_state_dict(checkpoint.ema)
         restore_moments(self.network, self.optimiser, tensors)
-        self._since = time.monotonic()
+        self._start_clock()
         return True
 
     def train(self) -> Progress:
         """Train to the end of the budget, to early stopping, or until `stop_requested`; the last state is saved."""
         config, progress = self.config, self.progress
-        self._since = saved = logged = time.monotonic()
+        self._start_clock()
+        saved = logged = time.monotonic()
         begun = progress.step
         questions = self._questions()
         while True:
-            fraction, stop = from_first([self.fraction(), float(self.stop_requested)], self.device)
+            fraction, stop = from_first([self.fraction(), float(self.stop_requested)])
             if int(fraction * config.validations) > progress.validations:
                 progress.validations = int(fraction * config.validations)
                 self._look_at_validation()
@@ -165,9 +178,6 @@ class Run:
             self.save()
         self._stop_clock()
         return progress
-
-    def _stop_clock(self) -> None:
-        self.progress.seconds, self._since = self.seconds(), time.monotonic()
 
     def step(self, questions: Iterator[Question], fraction: float) -> None:
         """One optimiser step; nothing here waits for the device."""
@@ -221,7 +231,7 @@ class Run:
             return
         progress = self.progress
         figures = self.validate(self.average.network) if rank() == 0 else {}
-        (figure,) = from_first([figures.get("bits", figures.get("loss", 0.0))], self.device)
+        (figure,) = from_first([figures.get("bits", figures.get("loss", 0.0))])
         if progress.best is None or figure < progress.best:
             progress.best, progress.best_step, progress.without_better = figure, progress.step, 0
             if rank() == 0:
@@ -237,6 +247,7 @@ class Run:
             "step": self.progress.step,
             "materials": self.progress.step * self.passes * self.config.batch_size,
             "seconds": round(self.seconds(), 1),
+            "cpu_seconds": round(self.cpu_seconds(), 1),
             "validation": more or {},
             "settings": self.config.to_dict(),
         }
@@ -257,7 +268,7 @@ class Run:
         loss_sum = float(mean_over_processes(self._running))
         if rank() != 0:
             return
-        progress = replace(self.progress, seconds=self.seconds(), loss_sum=loss_sum)
+        progress = replace(self.progress, seconds=self.seconds(), cpu_seconds=self.cpu_seconds(), loss_sum=loss_sum)
         write_state(
             self.folder, progress, self.settings, {(n, q): t for n, q, t in moments(self.network, self.optimiser)}
         )

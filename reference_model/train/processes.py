@@ -23,13 +23,24 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def own_device(name: str) -> torch.device:
+    """The device of this process: "cuda" means the GPU that torchrun's LOCAL_RANK counts out."""
+    device = torch.device(name)
+    if device.type == "cuda":
+        if device.index is None:
+            device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    return device
+
+
 @contextmanager
 def process_group(device: torch.device) -> Iterator[None]:
     """Join the group that torchrun describes in the environment, if it does and none is joined yet."""
     if dist.is_initialized() or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    # Decisions travel through gloo even between GPUs, so that no step waits for the device.
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo")
     try:
         yield
     finally:
@@ -60,10 +71,10 @@ def mean_over_processes(value: Tensor) -> Tensor:
     return value
 
 
-def from_first(values: list[float], device: torch.device) -> list[float]:
+def from_first(values: list[float]) -> list[float]:
     """The first process's values, on all processes: clocks differ, decisions must not."""
     if world_size() == 1:
         return values
-    tensor = torch.tensor(values, dtype=torch.float64, device=device)
+    tensor = torch.tensor(values, dtype=torch.float64)
     dist.broadcast(tensor, src=0)
     return tensor.tolist()

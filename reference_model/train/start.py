@@ -19,7 +19,7 @@ from ..reference import ReferencePack, build_reference, write_reference
 from ..transitions import Prior
 from .data import TrainingData
 from .engine import Record, Run
-from .processes import process_group, rank
+from .processes import own_device, process_group, rank
 from .runlog import JsonLines
 from .state import Progress
 from .validation import Validation
@@ -66,13 +66,12 @@ def train(
     augmentation = {"none": None, "profile": dataset.profile}.get(config.augmentation, config.augmentation)
     training = TrainingData(columns, model.n_elements, config.batch_size, config.seed, augmentation)
     held_out = dataset.indices("validation")
-    with process_group(torch.device(device)):
+    place = own_device(device)
+    with process_group(place):
         validation = None
         if len(held_out):
-            validation = Validation(
-                dataset.columns.select(held_out), template, pack, config, torch.device(device), augmentation
-            )
-        run = Run(folder, template, config, training, device=torch.device(device), validate=validation, tick=tick)
+            validation = Validation(dataset.columns.select(held_out), template, pack, config, place, augmentation)
+        run = Run(folder, template, config, training, device=place, validate=validation, tick=tick)
         run.resume()
         if rank() != 0:
             return run.train()

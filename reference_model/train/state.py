@@ -29,6 +29,8 @@ class Progress:
     """Optimiser steps taken."""
     seconds: float = 0.0
     """Of wall time, over all sessions."""
+    cpu_seconds: float = 0.0
+    """Of processor time of the first process, over all its threads."""
     validations: int = 0
     best: float | None = None
     """Lowest validation figure so far."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,13 @@ import pytest
 import torch
 from small_materials import small_materials
 
+from reference_model.batch import Batch
 from reference_model.checkpoint import Checkpoint, read_checkpoint
 from reference_model.config import ModelConfig, TrainConfig
+from reference_model.network import build_network
 from reference_model.train.data import TrainingData, epoch_order
 from reference_model.train.engine import BEST, CHECKPOINT, Run, stream_seed
+from reference_model.train.objective import Objective, Question
 from reference_model.train.optimiser import Average, moments, rate
 from reference_model.train.runlog import JsonLines
 from reference_model.transitions import Prior
@@ -205,6 +209,17 @@ def test_a_run_by_the_clock_ends(tmp_path):
     assert run.seconds() >= 0.3
 
 
+def test_a_run_by_processor_time_does_not_count_waiting(tmp_path):
+    def wait(fraction, progress):
+        time.sleep(0.05)
+
+    settings = replace(SETTINGS, steps=None, minutes=0.005, clock="cpu")
+    run = make_run(tmp_path, settings, tick=wait)
+    progress = run.train()
+    assert progress.cpu_seconds >= 0.3
+    assert progress.seconds > 0.05 * progress.step
+
+
 def test_a_run_without_a_budget_is_refused(tmp_path):
     with pytest.raises(WyckoffkitError, match="needs an end"):
         make_run(tmp_path, replace(SETTINGS, steps=None))
@@ -308,3 +323,30 @@ def test_a_log_forgets_what_a_killed_run_wrote_after_its_checkpoint(tmp_path):
     log({"step": 3, "loss": 0.5})
     log.close()
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3, "loss": 0.5}\n'
+
+
+# --- devices ---
+
+
+@pytest.mark.parametrize("objective", ["d3pm", "jump"])
+@pytest.mark.parametrize("name", ["paper", "compact"])
+def test_a_loss_asks_nothing_of_the_device_and_lets_nothing_fall_back(name, objective):
+    """On the meta device a value that the host would wait for is an error, and so is a tensor left on the CPU."""
+    if (name, objective) == ("paper", "jump"):
+        pytest.skip("the paper's network has no head for the jump objective")
+    model = ModelConfig.named(
+        name, objective=objective, prior="zeros", hidden_size=8, n_layers=1, n_heads=2, n_elements=20, max_count=3
+    )
+    columns, _ = small_materials(12)
+    batch = Batch.from_columns(columns, n_elements=20)
+    with torch.device("meta"):
+        network = build_network(model)
+    losses = Objective(network, blank(model), "material", count_share=0.25)
+    question = losses.ask(batch, torch.Generator().manual_seed(0))
+    parts = {key: getattr(question, key) for key in question.__dataclass_fields__}
+    moved = Question(**{key: part if part is None else part.to("meta") for key, part in parts.items()})
+    loss = losses(moved)
+    assert loss.device.type == "meta"
+    loss.backward()
+    used = [p.grad.device.type for p in network.parameters() if p.grad is not None]
+    assert set(used) == {"meta"}
