@@ -18,7 +18,10 @@ def spacegroup(
     number: Annotated[int, typer.Argument(min=1, max=230, help="International Tables number.")],
     as_json: Json = False,
 ) -> None:
-    """Show a space group and its Wyckoff positions. Example: wyckoffkit spacegroup 225"""
+    """Show a space group and its Wyckoff positions.
+
+    Example: wyckoffkit spacegroup 225
+    """
     from wyckoffkit.spacegroup import SpaceGroup
 
     group = SpaceGroup.from_number(number)

@@ -66,7 +66,10 @@ def _accepted(
 def decode(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `encode` or `build-dataset` wrote.")],
 ) -> None:
-    """Turn tensors back into labels. Example: wyckoffkit decode x.h5"""
+    """Turn tensors back into labels.
+
+    Example: wyckoffkit decode x.h5
+    """
     from wyckoffkit.errors import ProtostructureError
     from wyckoffkit.label import format_label
     from wyckoffkit.tensorfile import read_tensors
@@ -82,7 +85,10 @@ def decode(
 
 
 def show(labels: LabelWords, as_json: Json = False) -> None:
-    """Show what a label says. Example: wyckoffkit show AB6C_hR24_166_a_h_b:Cs-F-Sn"""
+    """Show what a label says.
+
+    Example: wyckoffkit show AB6C_hR24_166_a_h_b:Cs-F-Sn
+    """
     import json
 
     rejections = Rejections()
@@ -143,7 +149,10 @@ def _as_text(record: dict[str, object]) -> str:
 
 
 def canonicalize(labels: LabelWords, profile: Profile = "pymatgen") -> None:
-    """Write the canonical setting of each label. Example: wyckoffkit canonicalize - < labels.txt"""
+    """Write the canonical setting of each label.
+
+    Example: wyckoffkit canonicalize - < labels.txt
+    """
     from wyckoffkit.label import format_label
 
     rejections = Rejections()
@@ -155,7 +164,10 @@ def canonicalize(labels: LabelWords, profile: Profile = "pymatgen") -> None:
 
 
 def validate(file: LabelFile, column: Column = None) -> None:
-    """Check a file of labels, and list each line with an error. Example: wyckoffkit validate labels.txt"""
+    """Check a file of labels, and list each line with an error.
+
+    Example: wyckoffkit validate labels.txt
+    """
     rejections = Rejections()
     lines = label_lines(file, column)
     while chunk := list(islice(lines, CHUNK)):
@@ -166,7 +178,9 @@ def validate(file: LabelFile, column: Column = None) -> None:
 
 
 def repair(labels: LabelWords) -> None:
-    """Write the valid label behind a mangled one. Example: wyckoffkit repair A6B3C.mC20_12_i.j.a.i.d:F-Rb-V
+    """Write the valid label behind a mangled one.
+
+    Example: wyckoffkit repair A6B3C.mC20_12_i.j.a.i.d:F-Rb-V
 
     What is merely not strict (explicit counts of 1, unsorted elements, oS for oC …) is normalised and the changes are
     listed; what lost its separators is inferred from stoichiometry and Pearson symbol.

@@ -53,7 +53,10 @@ def enumerate_(
     realisable: Annotated[bool, typer.Option("--realisable", help="Only those that do not collapse.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Write every label that a composition can have. Example: wyckoffkit enumerate TiO2 -z 2 --space-group 136"""
+    """Write every label that a composition can have.
+
+    Example: wyckoffkit enumerate TiO2 -z 2 --space-group 136
+    """
     from wyckoffkit.collapse import collapses
     from wyckoffkit.enumeration import count_protostructures, enumerate_protostructures
     from wyckoffkit.label import format_label
@@ -98,7 +101,10 @@ def same(
     other: Annotated[str, typer.Argument(metavar="LABEL")],
     profile: Profile = "affine",
 ) -> None:
-    """Tell whether two labels are settings of one protostructure. Example: wyckoffkit same LABEL LABEL"""
+    """Tell whether two labels are settings of one protostructure.
+
+    Example: wyckoffkit same LABEL LABEL
+    """
     from wyckoffkit.canonical import are_equivalent
     from wyckoffkit.label import parse_label
 

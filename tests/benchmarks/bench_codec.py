@@ -1,6 +1,6 @@
 """Labels and tensors against pymatgen, aviary and the paper's code: one thread, CPU seconds, the same labels.
 
-usage: bench_codec.py [LABELS]     default: ../shared/data/wbm/wbm_labels.csv.gz beside the checkout, else made-up labels
+usage: bench_codec.py [LABELS]     default: ../shared/data/wbm/wbm_labels.csv.gz, else random labels
 """
 
 from __future__ import annotations

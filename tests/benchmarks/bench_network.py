@@ -256,18 +256,18 @@ def main() -> None:
 
 def report(results: dict[str, dict[str, float]], size: int) -> None:
     authors = results.get("authors")
-    print(f"one training step, batch {size}, one thread")  # noqa: T201
+    print(f"one training step, batch {size}, one thread")
     header = f"{'':20}{'CPU s':>9}{'samples/s':>11}{'peak MB':>9}{'floor s':>9}{'x floor':>9}{'faster':>8}{'memory':>8}"
-    print(header)  # noqa: T201
+    print(header)
     for variant, r in results.items():
         line = f"{variant:20}{r['seconds']:9.3f}{size / r['seconds']:11.0f}{r['peak_mb']:9.0f}"
         if "floor" in r:
             line += f"{r['floor']:9.3f}{r['seconds'] / r['floor']:9.2f}"
             if authors:
                 line += f"{authors['seconds'] / r['seconds']:8.1f}{r['peak_mb'] / authors['peak_mb']:8.2f}"
-        print(line)  # noqa: T201
+        print(line)
     if authors:
-        print(f"largest difference of logits, same weights, float64: {authors['difference']:.1e}")  # noqa: T201
+        print(f"largest difference of logits, same weights, float64: {authors['difference']:.1e}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Labels to crystals, ours against PyXtal: one thread, CPU seconds, the same real labels, the same check.
 
-usage: bench_realize.py [LABELS]     default: 1,000 of ../shared/data/wbm/wbm_labels.csv.gz, else tests/data/wbm_labels.txt
+usage: bench_realize.py [LABELS]     default: 1,000 of ../shared/data/wbm/wbm_labels.csv.gz,
+else tests/data/wbm_labels.txt
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ def ours(protostructure, generator):
 
 
 def pyxtals(protostructure, generator):
-    from wyckoffkit.realize.second import parameters_of
     from wyckoffkit.realize.pyxtal_draw import draw
+    from wyckoffkit.realize.second import parameters_of
 
     drawn = draw(protostructure, generator)
     if isinstance(drawn, str):
