@@ -199,23 +199,30 @@ def test_chunks_are_bounded_in_entries_and_bytes() -> None:
 def test_fifty_kills_at_random_moments_leave_one_final_digest(tmp_path: Path) -> None:
     """Also: the final name never holds anything but the whole file."""
     source = wbm_file(tmp_path / "wbm.json.bz2", copies=60)
-    build_dataset([source], tmp_path / "whole.h5", split=Split(fractions=(0.9, 0.05, 0.05)))
+    command = [sys.executable, "-m", "wyckoffkit.cli.main", "build-dataset", str(source), "--workers", "2", "-o"]
+    start = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "whole.h5")], check=True, stderr=subprocess.DEVNULL)
+    duration = time.monotonic() - start
     whole = (tmp_path / "whole.h5").read_bytes()
-    command = [sys.executable, "-m", "wyckoffkit.cli.main", "build-dataset", str(source), "-o", str(tmp_path / "x.h5")]
+    output = tmp_path / "x.h5"
     rng = random.Random(5)
-    kills = 0
+    kills = interrupted = 0
     while kills < 50:
-        process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(rng.uniform(0.2, 3.5))
-        if process.poll() is None:
+        process = subprocess.Popen([*command, str(output)], stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            process.wait(rng.uniform(0, duration))
+        except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             kills += 1
-        process.wait()
-        if (tmp_path / "x.h5").exists():
-            assert (tmp_path / "x.h5").read_bytes() == whole
-            (tmp_path / "x.h5").unlink()
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    assert (tmp_path / "x.h5").read_bytes() == whole
+            interrupted += any(tmp_path.glob("x.h5.partial/*.npz"))
+        if output.exists():
+            assert output.read_bytes() == whole
+            output.unlink()
+    subprocess.run([*command, str(output)], check=True, stderr=subprocess.DEVNULL)
+    assert output.read_bytes() == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["wbm.json.bz2", "whole.h5", "x.h5"]
+    assert interrupted > 10  # kills that hit a build with shards on disk
 
 
 def test_cleaning_rules_reject_renumber_and_count(tmp_path: Path) -> None:
