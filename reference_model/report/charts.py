@@ -9,6 +9,7 @@ from typing import Any
 from .figure import Scale, bottom_axis, element, left_axis, legend, number, polyline, svg, text, titled
 
 WIDTH = 720
+NARROW = 500
 KEYS = (("ours", "samples"), ("theirs", "training data"))
 
 Rows = Sequence[tuple[str, float, float | None]]
@@ -93,7 +94,7 @@ def energies(histogram: Mapping[str, Sequence[float]], quantiles: Mapping[str, M
                 at = x(found["value"])
                 tick = element("line", x1=at, x2=at, y1=216 + 11 * k, y2=225 + 11 * k, class_=f"mark {class_}")
                 parts.append(titled(tick, f"{name} {quantile}: {found['value']:.3f} eV/atom"))
-    parts.append(text("Q10 Q50 Q90", 48, 236, anchor="end"))
+    parts.append(text("quantiles", 48, 236, anchor="end"))
     parts += bottom_axis(x, 254, "predicted formation energy, eV/atom")
     return svg(WIDTH, 294, parts, "Predicted formation energies of samples, novel samples and training data")
 
@@ -123,7 +124,7 @@ def intervals(rows: Sequence[tuple[str, Mapping[str, Any], str]], lines: Mapping
     """Values with whiskers on one scale from 0, and vertical lines that are named below."""
     ends = [row[key] for _, row, _ in rows for key in ("low", "high") if row[key] is not None] + list(lines.values())
     low, high = min(0.0, *ends), max(ends) or 1.0
-    x = Scale(low, high + 0.04 * (high - low), 150, WIDTH - 12)
+    x = Scale(low, high + 0.04 * (high - low), 150, NARROW - 12)
     bottom = 12 + 26 * len(rows)
     parts = []
     for i, (name, row, class_) in enumerate(rows):
@@ -134,7 +135,7 @@ def intervals(rows: Sequence[tuple[str, Mapping[str, Any], str]], lines: Mapping
     for i, (name, value) in enumerate(lines.items()):
         at = x(value)
         parts.append(element("line", x1=at, x2=at, y1=4, y2=bottom, class_="real"))
-        parts.append(text(f"{name}: {number(value)}", 150, bottom + 58 + 17 * i, class_="key"))
-        parts.append(element("line", x1=130, x2=144, y1=bottom + 54 + 17 * i, y2=bottom + 54 + 17 * i, class_="real"))
+        parts.append(text(f"{name}: {number(value)}", 24, bottom + 58 + 17 * i, class_="key"))
+        parts.append(element("line", x1=4, x2=18, y1=bottom + 54 + 17 * i, y2=bottom + 54 + 17 * i, class_="real"))
     parts += bottom_axis(x, bottom, title)
-    return svg(WIDTH, bottom + 50 + 17 * len(lines), parts, title)
+    return svg(NARROW, bottom + 50 + 17 * len(lines), parts, title)

@@ -56,8 +56,9 @@ def page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def _figure(chart: str, caption: str) -> str:
-    return f"<figure><div class='scroll'>{chart}</div><figcaption>{caption}</figcaption></figure>"
+def _figure(chart: str, caption: str, *, shape: str = "scroll") -> str:
+    """`scroll`: on a phone the chart keeps its size and scrolls; `narrow`: it fits as it is."""
+    return f"<figure><div class='{shape}'>{chart}</div><figcaption>{caption}</figcaption></figure>"
 
 
 def _embedding(found: Mapping[str, Any] | None) -> list[str]:
@@ -86,6 +87,7 @@ def _embedding(found: Mapping[str, Any] | None) -> list[str]:
             charts.intervals(rows, lines, "FWD (less is better)"),
             "<i>Raw</i> rises as samples get fewer; <i>corrected</i> has the expected rise taken out and is 0 for a "
             "perfect generator. Only distances of one extractor compare.",
+            shape="narrow",
         ),
         f"<div class='wide'><table>{head}{cells}</table></div>",
         "<h2>Predicted formation energies</h2>",
@@ -220,10 +222,10 @@ def render_comparison(contents: Sequence[tuple[str, Mapping[str, Any]]], table: 
             if content["embedding"] and content["embedding"][key]
         ]
         if rows:
-            parts.append(_figure(charts.intervals(rows, {}, title), "0 is a perfect generator."))
+            parts.append(_figure(charts.intervals(rows, {}, title), "0 is a perfect generator.", shape="narrow"))
     for measure in ("novel", "valid, unique and novel, of all lines", "samples with a novel prototype"):
         rows = [(name, content["metrics"][measure], classes[i % 3]) for i, (name, content) in enumerate(contents)]
         line = contents[0][1]["lines"].get(measure)
         lines = {"real data": line["value"]} if line else {}
-        parts.append(_figure(charts.intervals(rows, lines, measure), ""))
+        parts.append(_figure(charts.intervals(rows, lines, measure), "", shape="narrow"))
     return page("Comparison", parts)

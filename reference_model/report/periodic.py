@@ -10,6 +10,8 @@ from wyckoffkit.elements import SYMBOLS
 from .figure import element, svg, text, titled
 
 CELL = 39
+# Text stays readable on the strongest colour.
+STRONGEST = 0.7
 # Ratios from 1/4 to 4 span the colours.
 SPAN = 2.0
 
@@ -43,7 +45,14 @@ def heat_map(counts: Mapping[str, Mapping[str, int | None]], n_samples: int, n_r
         class_, strength, note = _shade(ours, theirs, largest / max(1, n_samples))
         x, y = 8 + CELL * column, 8 + CELL * row + (10 if row > 6 else 0)
         cell = element("rect", x=x, y=y, width=CELL - 2, height=CELL - 2, rx=4, class_="cell") + element(
-            "rect", x=x, y=y, width=CELL - 2, height=CELL - 2, rx=4, class_=class_, fill_opacity=round(strength, 3)
+            "rect",
+            x=x,
+            y=y,
+            width=CELL - 2,
+            height=CELL - 2,
+            rx=4,
+            class_=class_,
+            fill_opacity=round(STRONGEST * strength, 3),
         )
         share = text(f"{100 * ours:.1f}", x + CELL / 2 - 1, y + 30, anchor="middle", class_="tiny")
         parts.append(

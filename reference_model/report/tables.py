@@ -53,7 +53,7 @@ def measures(metrics: Mapping[str, Any], lines: Mapping[str, Any], names: Sequen
             picture = strip(found["value"], found["low"], found["high"], line["value"] if line else None)
         rows.append(
             f"<tr><td>{escape(name)}</td><td>{show(found['value'])}</td>"
-            f"<td>{show(found['low'])} … {show(found['high'])}</td><td class='strip'>{picture}</td>"
+            f"<td>{show(found['low']).removesuffix(' %')} … {show(found['high'])}</td><td class='strip'>{picture}</td>"
             f"<td>{show(line['value']) if line else ''}</td><td>{found['n']:,}</td></tr>"
         )
     head = (

@@ -17,7 +17,7 @@ from strategies import protostructures
 from reference_model.extractor.embed import Extractor
 from reference_model.extractor.features import N_FEATURES, element_features, has_features, position_features
 from reference_model.extractor.known import KNOWN
-from reference_model.extractor.weights import of_network, read_extractor, write_extractor
+from reference_model.extractor.weights import SHIPPED, of_network, read_extractor, write_extractor
 from reference_model.extractor.wrenformer import Wrenformer, WrenformerConfig
 from wyckoffkit import CheckpointError, parse_label
 from wyckoffkit.canonical import equivalent_settings
@@ -53,12 +53,12 @@ def aviary():
     return data, model
 
 
-def theirs(aviary, config, labels):
-    """Aggregated embeddings and outputs of aviary's network with the weights of OURS."""
+def theirs(aviary, config, labels, weights=None):
+    """Aggregated embeddings and outputs of aviary's network with these weights, OURS by default."""
     data, model = aviary
     params = {k: v for k, v in config.to_dict().items() if k != "norm_first"}
     network = model.Wrenformer(**params, task_dict={"e": "regression"}, device="cpu").eval()
-    network.load_state_dict(OURS.network.state_dict())
+    network.load_state_dict(weights or OURS.network.state_dict())
     seen = []
     network.trunk_nn.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0]))
     features = tuple(data.wyckoff_embedding_from_protostructure_label(label) for label in labels)
@@ -276,3 +276,43 @@ def test_training_runs_resumes_and_ships(tmp_path, aviary):
     found = read_extractor(tmp_path / "run" / "wrenformer.safetensors")
     assert found.card["training_materials"] + found.card["held_out_materials"] == len(KNOWN)
     assert 0 < found.card["held_out_mae_ev_per_atom"] < 10
+
+
+shipped = pytest.mark.skipif(not SHIPPED.exists(), reason="no extractor is shipped")
+
+
+@shipped
+def test_the_shipped_extractor_is_what_its_card_says():
+    found = read_extractor()
+    card = SHIPPED.with_suffix(".md").read_text(encoding="utf-8")
+    assert found.digest in card
+    assert f"{found.card['held_out_mae_ev_per_atom']:.3f} eV/atom" in card
+    assert "CC BY 4.0" in card
+    energy = found.embed(to_columns(parse_label(label) for label, _ in KNOWN)).energy
+    assert np.abs(energy - [e for _, e in KNOWN]).mean() < 0.25
+
+
+@shipped
+def test_the_shipped_extractor_is_aviary_s_network(aviary):
+    found = read_extractor()
+    expected = theirs(aviary, found.network.config, LABELS, found.network.state_dict())
+    embedded = found.embed(to_columns(map(parse_label, LABELS)))
+    assert np.allclose(embedded.embedding, expected[0], atol=1e-4)
+    mean, std = found.energy_scale
+    assert np.allclose(embedded.energy, mean + std * expected[1], atol=1e-4)
+
+
+@shipped
+def test_the_shipped_extractor_needs_no_aviary_and_others_say_that_they_do(tmp_path, monkeypatch):
+    import importlib.util
+
+    from reference_model.extractor import features
+
+    expected = read_extractor().embed(to_columns(map(parse_label, LABELS))).embedding
+    checkpoint = aviary_checkpoint(tmp_path / "c.pth", OURS.network, SMALL)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for cached in (features.position_features, features.element_features, features.position_classes):
+        cached.cache_clear()
+    assert np.array_equal(read_extractor().embed(to_columns(map(parse_label, LABELS))).embedding, expected)
+    with pytest.raises(features.MissingExtra, match=r"pip install 'wyckoffkit\[evaluate\]'"):
+        read_extractor(checkpoint, norm="pre")
