@@ -21,7 +21,7 @@ from ..element_features import element_features
 from ..transitions import Schedule
 from .attention import block_attention
 from .layout import N_ROWS, Block, Layout, layout
-from .linear import Linear, at_least_float32
+from .linear import Linear, at_least_float32, mlp
 from .positions import position_features
 
 TIME_WAVES = 8
@@ -55,7 +55,7 @@ class TransformerLayer(nn.Module):
     def forward(self, h: Tensor, blocks: tuple[Block, ...]) -> Tensor:
         attended = block_attention(self.qkv(self.attention_norm(h)), blocks, self.n_heads)
         h = h + self.attention_out(attended)
-        return h + self.mlp_out(F.silu(self.mlp_in(self.mlp_norm(h))))
+        return h + mlp(self.mlp_norm(h), [self.mlp_in, self.mlp_out])
 
 
 class CompactNetwork(nn.Module):

@@ -22,26 +22,16 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, np.dtype[Any]]
 
-# Batches are cut from windows of this many batches sorted by number of positions: padding stays below 4 %, and
-# materials of different groups still meet in one batch.
-WINDOW = 16
 
-
-def epoch_order(n_positions: Array, batch_size: int, seed: int, epoch: int) -> list[Array]:
+def epoch_order(n_materials: int, batch_size: int, seed: int, epoch: int) -> list[Array]:
     """The micro-batches of an epoch, as index arrays of equal length; a remainder waits for another epoch.
 
-    Each holds materials of about as many positions, `n_positions` (N,), so that the padded grid is mostly full.
+    Groups large and small meet in a batch: the networks do not pad, and batches of materials alike in size, as
+    padding would ask for, learned slower (1.0 bits a material behind after 70,000 of WBM).
     """
-    rng = np.random.default_rng([seed, epoch])
-    order = rng.permutation(len(n_positions))
-    size = min(batch_size, len(order))
-    order = order[: len(order) // size * size]
-    batches: list[Array] = []
-    for start in range(0, len(order), WINDOW * size):
-        window = order[start : start + WINDOW * size]
-        window = window[np.argsort(n_positions[window], kind="stable")]
-        batches += np.split(window, len(window) // size)
-    return [batches[i] for i in rng.permutation(len(batches))]
+    order = np.random.default_rng([seed, epoch]).permutation(n_materials)
+    size = min(batch_size, n_materials)
+    return np.split(order[: n_materials // size * size], n_materials // size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +120,12 @@ class TrainingData:
 
         With `stride` n and `first` r, only those with number ≡ r (mod n): the share of process r of n.
         """
-        n_positions = group_tables().n_positions.numpy()[np.asarray(self.columns.space_group)]
         epoch, order, columns = -1, [], self.columns
         number = start + (first - start) % stride
         while True:
             if number // self.batches_per_epoch != epoch:
                 epoch = number // self.batches_per_epoch
-                order = epoch_order(n_positions, self.batch_size, self.seed, epoch)
+                order = epoch_order(self.n_materials, self.batch_size, self.seed, epoch)
                 if self.augmentation is not None:
                     rng = np.random.default_rng([self.seed, epoch, 1])
                     columns = in_random_settings(self.columns, self.augmentation, rng)

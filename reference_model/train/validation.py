@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..batch import Batch, group_tables
+from ..batch import Batch
 from ..checkpoint import Checkpoint
 from ..config import TrainConfig
 from ..likelihood import jump_bound, space_group_bits, token_law, variational_bound
@@ -44,8 +44,7 @@ class Validation:
         self.template, self.config, self.device = template, config, device
         rng = np.random.default_rng(SEED)
         chosen = columns.select(np.sort(rng.permutation(len(columns))[: config.validation_materials]))
-        n_positions = group_tables().n_positions.numpy()[chosen.space_group]
-        order = epoch_order(n_positions, min(config.batch_size, len(chosen)), SEED, 0)
+        order = epoch_order(len(chosen), min(config.batch_size, len(chosen)), SEED, 0)
         self.batches = [Batch.from_columns(chosen, part, template.config.n_elements) for part in order]
         self.token_law = token_law(torch.from_numpy(pack.token_count))
         # A group that training lacks would cost infinity and hide the rest: it counts as half a material.
