@@ -20,6 +20,8 @@ class SamplerName(StrEnum):
     count_head = "count-head"
 
 
+ASK = "Conditions: they hold in every sample, which follow the model's own law inside them"
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -41,7 +43,34 @@ def main(
     space_group: Annotated[
         list[int] | None, typer.Option(min=1, max=230, help="Only this space group; may be repeated.")
     ] = None,
-    novel_only: Annotated[bool, typer.Option("--novel-only", help="Only labels that the training set lacks.")] = False,
+    novel_only: Annotated[
+        bool, typer.Option("--novel-only", "--exclude-training", help="Only labels that the training set lacks.")
+    ] = False,
+    elements: Annotated[str | None, typer.Option(help="Only these elements, as Li,O,Fe.", rich_help_panel=ASK)] = None,
+    require: Annotated[str | None, typer.Option(help="All of these elements.", rich_help_panel=ASK)] = None,
+    forbid: Annotated[str | None, typer.Option(help="None of these elements.", rich_help_panel=ASK)] = None,
+    chemical_system: Annotated[
+        str | None, typer.Option(help="Exactly these elements, as Li-Mn-O.", rich_help_panel=ASK)
+    ] = None,
+    composition: Annotated[str | None, typer.Option(help="Formula, as LiMn2O4.", rich_help_panel=ASK)] = None,
+    anonymous: Annotated[
+        str | None, typer.Option(help="Formula of any elements, as AB2C4.", rich_help_panel=ASK)
+    ] = None,
+    max_atoms: Annotated[
+        int | None, typer.Option(min=1, help="Most atoms in the conventional cell.", rich_help_panel=ASK)
+    ] = None,
+    sites: Annotated[
+        str | None, typer.Option(help="Occupied positions, as a=Ca,c=O; the rest is the model's.", rich_help_panel=ASK)
+    ] = None,
+    prototype: Annotated[
+        str | None, typer.Option(help="Elements only, on ABC3_cP5_221_a_b_c.", rich_help_panel=ASK)
+    ] = None,
+    no_collapse: Annotated[
+        bool, typer.Option("--no-collapse", help="No label that collapses into a supergroup.", rich_help_panel=ASK)
+    ] = False,
+    charge_neutral: Annotated[
+        bool, typer.Option("--charge-neutral", help="Only what SMACT takes for neutral.", rich_help_panel=ASK)
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
@@ -71,6 +100,19 @@ def main(
             batch_size=batch_size,
             space_groups=space_group,
             novel_only=novel_only,
+            conditions={
+                "elements": elements,
+                "require": require,
+                "forbid": forbid,
+                "chemical_system": chemical_system,
+                "composition": composition,
+                "anonymous": anonymous,
+                "max_atoms": max_atoms,
+                "sites": sites,
+                "prototype": prototype,
+                "no_collapse": no_collapse or None,
+                "charge_neutral": charge_neutral or None,
+            },
             device=device,
             force=force,
             console=console,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from wyckoffkit import WyckoffkitError
+
+from ..conditioning import Request
+from .conditioned import Fulfilment, filters, iterate_request
 from .draw import Sample, Tally, iterate
 from .model import Model, load_model
 from .output import FileWriter, LineWriter
@@ -32,6 +36,7 @@ def run(
     batch_size: int = 512,
     space_groups: Sequence[int] | None = None,
     novel_only: bool = False,
+    conditions: Mapping[str, Any] | None = None,
     device: str = "cpu",
     force: bool = False,
     console: Console,
@@ -45,6 +50,7 @@ def run(
         "n_steps": n_steps,
         "space_groups": list(space_groups) if space_groups else None,
         "novel_only": novel_only,
+        "conditions": {name: value for name, value in (conditions or {}).items() if value is not None},
     }
     writer: LineWriter | FileWriter
     if out is None or str(out) == "-":
@@ -68,7 +74,7 @@ def _digest(model: Model) -> str:
 
 def _draw_and_write(model: Model, writer: LineWriter | FileWriter, console: Console, options: dict[str, Any]) -> None:
     n = options.pop("n")
-    tally = Tally(**writer.counts)
+    tally, fulfilment = Tally(**writer.counts), Fulfilment()
     begun, kept_before, novel_before = time.monotonic(), writer.written, tally.novel
     distinct = {hash(label) for label in writer.labels()}
     block: list[Sample] = []
@@ -76,9 +82,7 @@ def _draw_and_write(model: Model, writer: LineWriter | FileWriter, console: Cons
     with _bar(console) as bar:
         task = bar.add_task("", total=n, completed=writer.written, speed="")
         ahead = _Ahead(bar, task, writer.written)
-        samples = iterate(
-            model, n - writer.written, first=writer.next_number, tally=tally, progress=ahead.within, **options
-        )
+        samples = _samples(model, n - writer.written, writer.next_number, tally, fulfilment, ahead, options)
         for item in samples:
             block.append(item)
             if tally.kept <= UNIQUE_OVER:
@@ -94,6 +98,36 @@ def _draw_and_write(model: Model, writer: LineWriter | FileWriter, console: Cons
                 )
     writer.finish()
     console.print(_summary(tally, len(distinct), time.monotonic() - begun), highlight=False)
+    if fulfilment.probability:
+        console.print(str(fulfilment), highlight=False)
+
+
+def _samples(
+    model: Model,
+    n: int,
+    first: int,
+    tally: Tally,
+    fulfilment: Fulfilment,
+    ahead: _Ahead,
+    options: dict[str, Any],
+) -> Iterator[Sample]:
+    """By any sampler where nothing but space groups and novelty is asked for, else by particles."""
+    options = dict(options)
+    conditions = dict(options.pop("conditions"))
+    if not conditions:
+        return iterate(model, n, first=first, tally=tally, progress=ahead.within, **options)
+    if options["sampler"] not in ("auto", "jump"):
+        raise WyckoffkitError(f"conditions are met by the jump sampler, not by {options['sampler']}")
+    wanted = filters(
+        model,
+        novel=options["novel_only"],
+        no_collapse=conditions.pop("no_collapse", False),
+        charge_neutral=conditions.pop("charge_neutral", False),
+    )
+    request = Request.of(space_group=options["space_groups"], **conditions)
+    return iterate_request(
+        model, n, request, wanted=wanted, seed=options["seed"], first=first, tally=tally, fulfilment=fulfilment
+    )
 
 
 class _Ahead:

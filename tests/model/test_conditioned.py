@@ -1,0 +1,101 @@
+"""Conditions through the command and the shipped model: they hold, they resume, and what cannot be met is said."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from reference_model.conditioning import Request
+from reference_model.sample.__main__ import app
+from reference_model.sample.conditioned import Fulfilment, filters, iterate_request
+from reference_model.sample.model import load_model
+from wyckoffkit import WyckoffkitError, parse_label
+from wyckoffkit.collapse import collapses
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.set_num_threads(1)
+    return load_model()
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, ["-n", "10", "--threads", "1", *map(str, arguments)])
+
+
+def elements(label):
+    return set(parse_label(label).composition)
+
+
+@pytest.mark.parametrize(
+    "options, holds",
+    [
+        (("--chemical-system", "Li-Mn-O"), lambda x: elements(x) == {"Li", "Mn", "O"}),
+        (("--elements", "Li,O,Fe", "--require", "Li"), lambda x: "Li" in elements(x) <= {"Li", "O", "Fe"}),
+        (("--forbid", "O,F"), lambda x: not elements(x) & {"O", "F"}),
+        (("--max-atoms", 8), lambda x: parse_label(x).n_atoms <= 8),
+        (("--composition", "LiMn2O4", "--space-group", 227), lambda x: x.startswith("AB2C4_cF") and "_227_" in x),
+        (("--prototype", "ABC3_cP5_221_a_b_c"), lambda x: str(parse_label(x).prototype()) == "ABC3_cP5_221_a_b_c"),
+        (("--sites", "a=Ca,b=O", "--space-group", 225), lambda x: {"Ca", "O"} <= elements(x) and "_225_" in x),
+        (("--no-collapse", "--novel-only"), lambda x: not collapses(parse_label(x))),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_condition_holds_in_every_label(options, holds):
+    done = command(*options)
+    assert done.exit_code == 0, done.output
+    labels = done.stdout.split()
+    assert len(labels) == 10
+    assert all(holds(label) for label in labels)
+    assert "the request is met by 100.0 % of the samples" in done.stderr.replace("\n", " ")
+
+
+def test_samples_go_on_where_they_stopped(model):
+    request = Request.of(elements="Ti,O,Sr", require="O")
+    whole = [s.label for s in iterate_request(model, 20, request, seed=4)]
+    again = [s.label for s in iterate_request(model, 11, request, seed=4)]
+    rest = [s.label for s in iterate_request(model, 9, request, seed=4, first=11)]
+    assert again + rest == whole
+
+
+def test_the_probability_of_a_request_is_the_share_of_free_samples_that_meet_it(model):
+    from reference_model.sample.draw import iterate
+
+    fulfilment = Fulfilment()
+    list(iterate_request(model, 64, Request.of(require="O"), seed=1, fulfilment=fulfilment))
+    estimate = sum(fulfilment.probability) / len(fulfilment.probability)
+    share = sum("O" in elements(s.label) for s in iterate(model, 1500, seed=2)) / 1500
+    # Both have a standard error below 0.015: five of them apart has a false-alarm rate under 1e-6.
+    assert abs(estimate - share) < 5 * 2**0.5 * 0.015
+
+
+@pytest.mark.parametrize(
+    "options, sentence",
+    [
+        (("--composition", "LiMn2O4", "--forbid", "O"), "not allowed"),
+        (("--elements", "Xx"), "not the symbol of an element"),
+        (("--space-group", 225, "--sites", "z=Ca"), "no room for these sites"),
+        (("--elements", "Li", "--sampler", "ancestral"), "jump sampler"),
+        (("--prototype", "nonsense"), "parts"),
+    ],
+)
+def test_what_cannot_be_met_is_one_sentence(options, sentence):
+    done = command(*options)
+    assert done.exit_code == 1
+    assert done.stdout == ""
+    assert sentence in done.stderr.replace("\n", " ")
+
+
+def test_novelty_is_asked_of_the_reference_pack(model):
+    (novel,) = filters(model, novel=True, no_collapse=False, charge_neutral=False)
+    drawn = list(iterate_request(model, 20, Request.of(max_atoms=6), seed=3))
+    assert [novel(s.protostructure) for s in drawn] == [s.novel for s in drawn]
+
+
+def test_a_model_without_the_jump_objective_is_refused(model):
+    from dataclasses import replace
+
+    checkpoint = replace(model.checkpoint, config=replace(model.checkpoint.config, objective="d3pm"))
+    with pytest.raises(WyckoffkitError, match="jump objective"):
+        next(iterate_request(replace(model, checkpoint=checkpoint), 1, Request.of(max_atoms=6)))
