@@ -22,8 +22,8 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	@mkdir -p demo
 	$(BIN)/python -m reference_model.sample -n 1000 --seed 0 -o demo/labels.txt --force
-	$(BIN)/python -m reference_model.evaluate demo/labels.txt --json demo/evaluation.json
-	@echo "labels: demo/labels.txt   figures: demo/evaluation.json"
+	$(BIN)/python -m reference_model.evaluate demo/labels.txt --json demo/evaluation.json --report demo/report.html
+	@echo "labels: demo/labels.txt   figures: demo/evaluation.json   report: demo/report.html"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n 2
