@@ -7,7 +7,6 @@ the layer, so each result names both and carries the extractor's digest; unlike 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -250,10 +249,16 @@ def _radius(x: Array, k: int) -> Array:
     return np.partition(distances, k - 1, axis=1)[:, k - 1]
 
 
-def anchors(first: Array, second: Array, digest: str, *, sizes: Sequence[int]) -> dict[int, float]:
-    """Raw distances between the first rows of two sets, for each size: what real data shows against real data."""
-    return {
-        n: frechet_distance(moments(first[:n], digest), moments(second[:n], digest))
-        for n in sizes
-        if n <= min(len(first), len(second))
-    }
+def anchor(first: Array, second: Array, digest: str, *, n: int, largest: int = 10) -> Estimate | None:
+    """What real data shows against real data: the mean raw distance of n rows of `first` and n of `second`.
+
+    Taken over up to `largest` pairs of disjoint stretches, a shorter side used again; None where there are not n rows.
+    """
+    stretches = [[x[k * n : (k + 1) * n] for k in range(len(x) // n)] for x in (first, second)]
+    if not all(stretches):
+        return None
+    a, b = ([moments(rows, digest) for rows in side[:largest]] for side in stretches)
+    found = [frechet_distance(a[k % len(a)], b[k % len(b)]) for k in range(max(len(a), len(b)))]
+    value = float(np.mean(found))
+    error = float(np.std(found, ddof=1) / np.sqrt(len(found))) if len(found) > 1 else float("inf")
+    return Estimate(value, max(0.0, value - Z * error), value + Z * error, n)

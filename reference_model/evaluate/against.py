@@ -115,7 +115,7 @@ def _facts_beside(path: Path, reference: Reference, extractor: Extractor | None)
     facts = read_facts(beside)
     if facts.dataset.get("labels") != reference.key:
         return None
-    measured = facts.embedding.digest if facts.embedding is not None else None
+    measured = facts.embedding.moments.digest if facts.embedding is not None else None
     if extractor is not None and measured != extractor.digest:
         raise CheckpointError(
             f"{beside} was measured with the extractor {str(measured)[:16]}…, this one is {extractor.digest[:16]}…: "

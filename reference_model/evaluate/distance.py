@@ -41,7 +41,7 @@ class EmbeddingResult:
     histograms: Mapping[str, np.ndarray]
     """Shares of each set in 80 bins between `edges`."""
     edges: np.ndarray
-    lines: Mapping[str, float]
+    lines: Mapping[str, Estimate]
     energy: np.ndarray
     """(N,) of every sample, NaN where it is unknown."""
 
@@ -55,7 +55,7 @@ class EmbeddingResult:
             "without_features": self.n_unknown,
             "fwd": _of_frechet(self.fwd),
             "fwd_of_novel": _of_frechet(self.fwd_novel),
-            "anchors": dict(self.lines),
+            "anchors": {name: estimate.to_dict() for name, estimate in self.lines.items()},
             "kernel_distance": self.kernel.to_dict(),
             **{name: getattr(self.overlap, name).to_dict() for name in ("precision", "recall", "density", "coverage")},
             "predicted_formation_energy_ev_per_atom": {

@@ -24,7 +24,7 @@ from wyckoffkit.metrics import (
     unseen_probability,
 )
 
-from ..fwd import Moments, anchors, moments
+from ..fwd import Moments, anchor, moments
 from ..reference import contains, fingerprints, prototype_labels
 from ..tensorfile import read_tensors, write_tensors
 from .identity import IDENTITIES, identities
@@ -43,6 +43,7 @@ POINTS = 5000
 PLAUSIBLE = 5000
 """Materials whose chemistry is screened."""
 ENERGY_GRID = 1001
+ANCHOR_SIZES = (1000, 10_000)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -56,8 +57,8 @@ class EmbeddingFacts:
     """(M, D) float32 embeddings of random training materials."""
     energy_quantiles: Array
     """(1001,) predicted formation energies of the training materials, eV/atom, at 0, 0.001 … 1."""
-    lines: Mapping[str, float]
-    """Raw squared distances: `train, train at N` and `held-out, train at N`."""
+    lines: Mapping[str, Estimate]
+    """Raw distances of real data: `train, train at N` and `held-out, train at N`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,22 +143,20 @@ def _embedding_facts(
 ) -> EmbeddingFacts:
     seen = extractor.embed(train.select(generator.permutation(len(train))[:EMBEDDED]), progress)
     seen = seen[seen.is_known]
-    lines: dict[str, float] = {}
     shuffled = seen.embedding
-    sizes = (1000, 10_000)
     half = len(shuffled) // 2
-    for n, value in anchors(shuffled[:half], shuffled[half:], extractor.digest, sizes=sizes).items():
-        lines[f"train, train at {n}"] = value
+    sides = {"train, train": (shuffled[:half], shuffled[half:])}
     if len(held_out) > 1:
-        other = extractor.embed(held_out, progress)
-        other = other[other.is_known]
-        for n, value in anchors(other.embedding, shuffled, extractor.digest, sizes=sizes).items():
-            lines[f"held-out, train at {n}"] = value
+        other = extractor.embed(held_out.select(generator.permutation(len(held_out))), progress)
+        sides["held-out, train"] = other[other.is_known].embedding, shuffled
+    found = {
+        f"{name} at {n}": anchor(*pair, extractor.digest, n=n) for name, pair in sides.items() for n in ANCHOR_SIZES
+    }
     return EmbeddingFacts(
         moments(seen.embedding, extractor.digest),
         shuffled[:POINTS],
         np.quantile(seen.energy, np.linspace(0, 1, ENERGY_GRID)),
-        lines,
+        {name: estimate for name, estimate in found.items() if estimate is not None},
     )
 
 
@@ -181,7 +180,7 @@ def write_facts(path: Path, facts: Facts) -> None:
             "n": e.moments.n,
             "curvature": e.moments.curvature,
             "digest": e.moments.digest,
-            "lines": dict(e.lines),
+            "lines": {name: estimate.to_dict() for name, estimate in e.lines.items()},
         }
     write_tensors(path, KIND, VERSION, arrays, header)
 
@@ -197,7 +196,7 @@ def read_facts(path: Path) -> Facts:
                 Moments(e["n"], arrays["mean"], arrays["covariance"], e["curvature"], e["digest"]),
                 arrays["points"].astype(np.float32),
                 arrays["energy_quantiles"],
-                e["lines"],
+                {name: Estimate(**estimate) for name, estimate in e["lines"].items()},
             )
         return Facts(
             header["profile"],

@@ -65,8 +65,8 @@ def _add_embedding(table: Table, found: EmbeddingResult) -> None:
             add(f"{title}, raw", result.raw, f"{result.floor:.4f}")
             add(f"{title}, corrected", result.corrected, "0")
             add(f"{title}, infinite samples", result.infinite, "0")
-    for name, value in found.lines.items():
-        table.add_row(f"FWD of real data: {name}", f"{value:.4f}", "", "", "")
+    for name, estimate in found.lines.items():
+        add(f"FWD, raw, of real data: {name}", estimate)
     add("kernel distance (MMD², cubic)", found.kernel, "0")
     for name in ("precision", "recall", "density", "coverage"):
         add(name, getattr(found.overlap, name))

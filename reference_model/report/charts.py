@@ -122,8 +122,9 @@ def shown_legend(shown: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def intervals(rows: Sequence[tuple[str, Mapping[str, Any], str]], lines: Mapping[str, float], title: str) -> str:
     """Values with whiskers on one scale from 0, and vertical lines that are named below."""
+    rows = [row for row in rows if None not in row[1].values()]  # what has no bound has no place on a scale
     ends = [row[key] for _, row, _ in rows for key in ("low", "high") if row[key] is not None] + list(lines.values())
-    low, high = min(0.0, *ends), max(ends) or 1.0
+    low, high = min([0.0, *ends]), max(ends, default=1.0) or 1.0
     x = Scale(low, high + 0.04 * (high - low), 150, NARROW - 12)
     bottom = 12 + 26 * len(rows)
     parts = []

@@ -71,7 +71,7 @@ def _embedding(found: Mapping[str, Any] | None) -> list[str]:
                 (f"{name}, raw", found[key]["raw"], class_),
                 (f"{name}, corrected", found[key]["corrected"], class_),
             ]
-    lines = {f"real data, {name}": value for name, value in found["anchors"].items() if not name.endswith(" 1000")}
+    lines = {f"real data, {name}": row["value"] for name, row in found["anchors"].items() if not name.endswith(" 1000")}
     if found["fwd"] is not None:
         lines = {"a perfect generator at this number of samples": found["fwd"]["floor"], **lines}
     measured = {name: found[name] for name in ("kernel_distance", "precision", "recall", "density", "coverage")}

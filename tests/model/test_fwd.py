@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from reference_model.fwd import (
     Moments,
+    anchor,
     finite_sample_bias,
     frechet,
     frechet_distance,
@@ -158,3 +159,13 @@ def test_coverage_of_a_perfect_generator_is_near_1_minus_2_to_the_minus_k():
     assert 0.95 < found.density.value < 1.05
     far = overlap(generator.normal(size=(200, 3)) + 50, generator.normal(size=(200, 3)))
     assert (far.precision.value, far.recall.value, far.coverage.value) == (0, 0, 0)
+
+
+def test_an_anchor_is_the_mean_of_disjoint_pairs_and_near_the_bias():
+    generator = np.random.default_rng(7)
+    x, y = generator.normal(size=(5000, 5)), generator.normal(size=(2100, 5))
+    found = anchor(x, y, "d", n=500)
+    pairs = [(x[500 * k : 500 * k + 500], y[500 * (k % 4) : 500 * (k % 4) + 500]) for k in range(10)]
+    assert found.value == pytest.approx(np.mean([frechet_distance(moments(a, "d"), moments(b, "d")) for a, b in pairs]))
+    assert found.low < finite_sample_bias(moments(x[:500], "d"), moments(y[:500], "d")) * 1.1
+    assert anchor(x, y, "d", n=2200) is None

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from reference_model.evaluate.__main__ import app
 from reference_model.evaluate.compare import difference, read_evaluations
+from reference_model.extractor.weights import SHIPPED
 from reference_model.report import render
 from reference_model.report.figure import Scale, number
 from reference_model.report.periodic import place
@@ -51,7 +52,7 @@ def with_embedding(content):
     names = ("all", "novel", "training")
     content["embedding"] = {
         "definition": "d", "extractor": "x", "digest": "a" * 64, "embedded": 9, "without_features": 0,
-        "fwd": distance, "fwd_of_novel": None, "anchors": {"train, train at 10000": 0.2},
+        "fwd": distance, "fwd_of_novel": None, "anchors": {"train, train at 10000": estimate},
         **dict.fromkeys(("kernel_distance", "precision", "recall", "density", "coverage"), estimate),
         "predicted_formation_energy_ev_per_atom": {name: {"Q50": estimate} for name in names},
         "energy_histogram": {"edges": [0.0, 0.5, 1.0], **{name: [0.25, 0.75] for name in names}},
@@ -120,6 +121,23 @@ def test_text_from_outside_stays_text(content):
 
 def test_a_report_can_be_made_from_saved_json(files, content):
     assert render(content) == (files / "a.html").read_text()
+
+
+@pytest.mark.skipif(not SHIPPED.exists(), reason="no extractor is shipped")
+@pytest.mark.parametrize(
+    "labels", [KNOWN[:1], KNOWN[:1] * 3, ("AB_cF8_225_a_b:Br-K",), ("AB_cF8_225_a_b:Cl-Og",), KNOWN]
+)
+def test_the_smallest_samples_have_a_whole_report(files, tmp_path, monkeypatch, labels):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(files / "cache"))
+    (tmp_path / "few.txt").write_text("\n".join(labels))
+    arguments = [tmp_path / "few.txt", "--reference", files / "known.txt", "--json", tmp_path / "few.json"]
+    result = runner.invoke(app, [*map(str, arguments), "--report", str(tmp_path / "few.html"), "--symprec-sweep"])
+    assert result.exit_code == 0, result.exception
+    page = (tmp_path / "few.html").read_text()
+    for chart in re.findall(r"<svg.*?</svg>", page, re.S):
+        ElementTree.fromstring(chart)
+        assert not re.search(r'="[^"]*(nan|inf)', chart)
+    json.loads((tmp_path / "few.json").read_text(), parse_constant=pytest.fail)
 
 
 def test_every_element_has_its_own_place():
