@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -112,11 +112,42 @@ def cross_entropy(logits: Logits, batch0: Batch, weighting: str = "variable") ->
     That is the paper's loss ("variable"), in which a large group's variables count less; "material" takes
     each material's sum instead, in nats, so that every variable counts the same.
     """
-    constrained = F.cross_entropy(logits[0].float(), batch0.constrained, reduction="none")
-    unconstrained = F.cross_entropy(
-        logits[1].float().flatten(0, 1), batch0.unconstrained.flatten(), reduction="none"
-    ).view_as(batch0.unconstrained)
+    constrained = _CrossEntropy.apply(logits[0], batch0.constrained)
+    unconstrained = _CrossEntropy.apply(logits[1].flatten(0, 1), batch0.unconstrained.flatten())
+    unconstrained = unconstrained.view_as(batch0.unconstrained)
     return _weighted(material_sum(batch0, constrained, unconstrained), batch0, weighting)
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """-log softmax(logits (M, K))[target (M,)] in float32, (M,); works on rows that fit a processor's cache.
+
+    Nothing of size (M, K) is kept but the logits themselves: at M = 174,000 variables and K = 55 each pass over
+    memory costs as much as the arithmetic.
+    """
+
+    ROWS = 4096
+
+    @staticmethod
+    def _parts(logits: Tensor) -> list[slice]:
+        n = _CrossEntropy.ROWS if logits.device.type == "cpu" else max(1, len(logits))
+        return [slice(i, i + n) for i in range(0, len(logits), n)]
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, target: Tensor) -> Tensor:
+        log_z = torch.empty(len(logits), dtype=torch.promote_types(logits.dtype, torch.float32), device=logits.device)
+        for part in _CrossEntropy._parts(logits):
+            log_z[part] = logits[part].to(log_z.dtype).logsumexp(-1)
+        ctx.save_for_backward(logits, target, log_z)
+        return log_z - logits.gather(1, target[:, None]).squeeze(1)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        logits, target, log_z = ctx.saved_tensors
+        out = torch.empty_like(logits)
+        for part in _CrossEntropy._parts(logits):
+            p = (logits[part].to(log_z.dtype) - log_z[part, None]).exp_().mul_(grad[part, None])
+            out[part] = p.scatter_add_(1, target[part, None], -grad[part, None])
+        return out, None
 
 
 def _weighted(total: Tensor, batch0: Batch, weighting: str) -> Tensor:

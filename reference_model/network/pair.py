@@ -17,16 +17,16 @@ from torch import Tensor
 from .layout import Block
 from .linear import autocast_dtype, product
 
-PAIRS_A_CHUNK = {"cpu": 1024}
-"""Pairs handled at a time: 1024 of width 544 are 2.2 MB in float32. Elsewhere `PAIRS_ON_DEVICE`."""
-PAIRS_ON_DEVICE = 1 << 17
+CHUNK_BYTES = {"cpu": 9 << 18}
+"""Of one pre-activation of the pairs that are handled at a time: 1084 pairs of width 544 in float32."""
+BYTES_ON_DEVICE = 1 << 28
 KEPT_ITEM_SIZE = 2
 """Bytes of a number up to which pre-activations are kept for the backward pass."""
 
 
-def chunks(blocks: Sequence[Block], device: torch.device) -> Iterator[Block]:
-    """The blocks cut along materials, so that a chunk has about the given number of pairs."""
-    pairs = PAIRS_A_CHUNK.get(device.type, PAIRS_ON_DEVICE)
+def chunks(blocks: Sequence[Block], first: Tensor) -> Iterator[Block]:
+    """The blocks cut along materials, so that `first` (·, H) of a chunk's pairs has about the given size."""
+    pairs = CHUNK_BYTES.get(first.device.type, BYTES_ON_DEVICE) // (first.shape[1] * first.element_size())
     for block in blocks:
         step = max(1, pairs // block.length**2)
         for first in range(0, block.n_materials, step):
@@ -61,7 +61,7 @@ class _PairAttention(torch.autograd.Function):
         keep = any(ctx.needs_input_grad)
         keep_z = keep and values.element_size() <= KEPT_ITEM_SIZE
         kept: list[Tensor] = []
-        for chunk in chunks(blocks, values.device):
+        for chunk in chunks(blocks, first_i):
             n, length = chunk.n_materials, chunk.length
             rows = slice(chunk.start, chunk.start + n * length)
             z = _pre_activations(_pairs(first_i, first_j, chunk), hidden)
@@ -83,7 +83,7 @@ class _PairAttention(torch.autograd.Function):
         grads = [torch.empty_like(v) for v in inputs[:3]]
         # Sums over chunks run in float32 at least, whatever the products are computed in.
         grads += [torch.zeros_like(v, dtype=torch.promote_types(v.dtype, torch.float32)) for v in inputs[3:]]
-        for chunk in chunks(ctx.blocks, values.device):
+        for chunk in chunks(ctx.blocks, first_i):
             n, length = chunk.n_materials, chunk.length
             rows = slice(chunk.start, chunk.start + n * length)
             first = _pairs(first_i, first_j, chunk)

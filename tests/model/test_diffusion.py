@@ -14,6 +14,7 @@ from torch import Tensor
 from reference_model.batch import Batch
 from reference_model.diffusion import (
     Diffusion,
+    _CrossEntropy,
     count_loss,
     cross_entropy,
     jump_loss,
@@ -121,6 +122,19 @@ def test_t_is_uniform_on_1_to_T_and_stratified_over_a_batch():
     assert sorted(t.tolist()) == list(range(1, 101))
     many = torch.cat([diffusion.draw_t(7, torch.Generator().manual_seed(i)) for i in range(3000)])
     assert chi_square_p(torch.bincount(many, minlength=101)[1:], torch.full((100,), 210.0)) > FALSE_ALARM
+
+
+def test_cross_entropy_in_parts_is_that_of_torch_with_its_gradient(monkeypatch):
+    monkeypatch.setattr(_CrossEntropy, "ROWS", 3)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(8, 5, generator=generator, dtype=torch.float64, requires_grad=True)
+    target = torch.randint(0, 5, (8,), generator=generator)
+    before = logits.detach().clone()
+    torch.testing.assert_close(
+        _CrossEntropy.apply(logits, target), torch.nn.functional.cross_entropy(logits, target, reduction="none")
+    )
+    assert torch.autograd.gradcheck(_CrossEntropy.apply, (logits, target))
+    assert torch.equal(logits, before)
 
 
 def test_cross_entropy_is_the_mean_over_materials_of_the_mean_over_their_variables():

@@ -148,7 +148,7 @@ def test_the_size_of_a_chunk_and_what_is_kept_change_nothing(monkeypatch):
         return [*network(batch, t), *torch.autograd.grad(squares(network(batch, t)), tuple(network.parameters()))]
 
     expected = run()
-    monkeypatch.setitem(pair.PAIRS_A_CHUNK, "cpu", 1)
+    monkeypatch.setitem(pair.CHUNK_BYTES, "cpu", 1)
     monkeypatch.setattr(pair, "KEPT_ITEM_SIZE", 8)
     for a, b in zip(run(), expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-10)
