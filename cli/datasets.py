@@ -55,6 +55,9 @@ def build_dataset(
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     timeout: Annotated[float, typer.Option(help="Seconds that one structure may take.")] = 60.0,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Work on this dask cluster instead, as tcp://host:8786.")
+    ] = None,
     licence: Annotated[str, typer.Option(help="Of the data, written into the file.")] = "",
 ) -> None:
     """Make a dataset from structures or labels.
@@ -82,6 +85,7 @@ def build_dataset(
             split=_split(split, split_counts, split_file, seed),
             workers=workers or os.cpu_count() or 1,
             timeout=timeout,
+            scheduler=scheduler,
             licence=licence,
             progress=show,
         )

@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 
 from ..dataset import Rejected, write_dataset
-from ..encoding import concatenate
 from ..errors import DatasetError
 from ..sources import Entry, Source
+from .cluster import run_on_cluster
 from .options import BuildOptions, Split
 from .pool import Task, run
-from .work import Shard
+from .work import Shard, join
 
 CHUNK_ENTRIES = 512
 CHUNK_BYTES = 8 << 20
@@ -65,6 +65,7 @@ def build_dataset(
     split: Split | None = None,
     workers: int = 0,
     timeout: float = 60.0,
+    scheduler: str | None = None,
     licence: str = "",
     progress: Callable[[Progress], None] | None = None,
 ) -> Outcome:
@@ -72,13 +73,18 @@ def build_dataset(
 
     Entries that hold no material, and files that cannot be read to their end, are in the outcome and in the file; the
     good rows are written. Raises DatasetError where no source can be read at all, or the output cannot be written.
-    `workers` processes do the work, 0: this one; `timeout` in seconds for one entry.
+    `workers` processes do the work, 0: this one, or the dask cluster whose `scheduler` is named; `timeout` in seconds
+    for one entry, in worker processes.
     """
     output = Path(output)
     state = _Build(options or BuildOptions(), progress or (lambda _: None))
     sources = state.open(paths)
     with _shard_folder(output) as folder:
-        done = run(state.tasks(sources, folder), state.options, workers, timeout)
+        tasks = state.tasks(sources, folder)
+        if scheduler:
+            done = run_on_cluster(tasks, state.options, scheduler, timeout)
+        else:
+            done = run(tasks, state.options, workers, timeout)
         for index, shard in done:
             state.keep(folder, index, shard)
         return _assemble(output, state, folder, sources, split or Split(), licence)
@@ -192,22 +198,13 @@ def _shard_folder(output: Path) -> Iterator[Path]:
 def _assemble(
     output: Path, state: _Build, folder: Path, sources: Sequence[Source], split: Split, licence: str
 ) -> Outcome:
-    shards = [_read_shard(folder / name) for name in state.names]
-    texts = {
-        name: np.concatenate([shard.texts[name] for shard in shards] or [np.zeros(0, "S1")])
-        for name in ("material_id", "label", "rejected_id", "rejected_place", "rejected_reason")
-    }
-    properties = {
-        name: np.concatenate([shard.properties.get(name, np.full(len(shard.columns), np.nan)) for shard in shards])
-        for name in dict.fromkeys(name for shard in shards for name in shard.properties)
-    }
+    shard = join([_read_shard(folder / name) for name in state.names])
     rejected = Rejected(
-        *(tuple(t.decode() for t in texts[f"rejected_{k}"].tolist()) for k in ("id", "place", "reason"))
+        *(tuple(t.decode() for t in shard.texts[f"rejected_{k}"].tolist()) for k in ("id", "place", "reason"))
     )
     options = state.options
-    n_from_structures = sum(shard.from_structures for shard in shards)
     attributes: dict[str, Any] = {
-        "n_from_structures": n_from_structures,
+        "n_from_structures": shard.from_structures,
         "cleaning": json.dumps(
             {rule: sum(reason.startswith(f"rule {rule}:") for reason in rejected.reason) for rule in options.clean}
         ),
@@ -218,7 +215,7 @@ def _assemble(
         ),
         "problems": json.dumps(state.problems),
     }
-    if n_from_structures:
+    if shard.from_structures:
         attributes |= {
             "engine": options.engine,
             "engine_version": options.identity()["engine_version"],
@@ -228,20 +225,20 @@ def _assemble(
         }
     write_dataset(
         output,
-        concatenate([shard.columns for shard in shards]),
-        material_id=texts["material_id"],
-        label=texts["label"],
-        split=split.assign(texts["material_id"]),
-        properties=properties,
+        shard.columns,
+        material_id=shard.texts["material_id"],
+        label=shard.texts["label"],
+        split=split.assign(shard.texts["material_id"]),
+        properties=shard.properties,
         rejected=rejected,
         profile=options.profile,
         attributes=attributes,
     )
     return Outcome(
         output,
-        len(texts["material_id"]),
+        len(shard.texts["material_id"]),
         len(rejected),
-        sum(shard.notes for shard in shards),
+        shard.notes,
         rejected,
         tuple(state.problems),
     )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoding import WyckoffColumns, to_columns
+from ..encoding import WyckoffColumns, concatenate, to_columns
 from ..errors import DatasetError, WyckoffkitError
 from ..protostructure import Protostructure
 from ..sources import Entry, EntryError, Record, broken_rule, read_entry
@@ -58,6 +58,23 @@ class Shard:
                 return cls(columns, texts, properties, int(arrays["notes"]), int(arrays["from_structures"]))
         except (zipfile.BadZipFile, OSError, ValueError, EOFError, KeyError) as error:
             raise DatasetError(f"not a shard: {error}") from None
+
+
+def join(shards: Sequence[Shard]) -> Shard:
+    """Several shards as one, in order."""
+    texts = {name: np.concatenate([s.texts[name] for s in shards] or [np.zeros(0, "S1")]) for name in _TEXTS}
+    names = dict.fromkeys(name for shard in shards for name in shard.properties)
+    properties = {
+        name: np.concatenate([s.properties.get(name, np.full(len(s.columns), np.nan)) for s in shards])
+        for name in names
+    }
+    return Shard(
+        concatenate([shard.columns for shard in shards]),
+        texts,
+        properties,
+        sum(shard.notes for shard in shards),
+        sum(shard.from_structures for shard in shards),
+    )
 
 
 def work(
