@@ -64,17 +64,25 @@ class Diffusion:
     def to(self, device: torch.device | str) -> Diffusion:
         return Diffusion(self.schedule, self.constrained_prior.to(device), self.unconstrained_prior.to(device))
 
-    def noise(self, batch: Batch, t: Tensor, generator: torch.Generator | None = None) -> Batch:
-        """x_t ~ q(x_t | x0) at each material's own t (B,), 0 … T."""
+    def noise(
+        self,
+        batch: Batch,
+        t: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        uniform: tuple[Tensor, Tensor] | None = None,
+    ) -> Batch:
+        """x_t ~ q(x_t | x0) at each material's own t (B,), 0 … T, from numbers (C,), (U, E) in [0, 1) if given."""
         alpha_bar = self.schedule.alpha_bar(t)  # (B,)
+        of_c, of_u = alpha_bar[batch.constrained_material], alpha_bar[batch.unconstrained_material, None]
+        if uniform is not None:
+            return batch.with_state(
+                forward_sample(batch.constrained, of_c, self.constrained_prior, uniform[0]),
+                forward_sample(batch.unconstrained, of_u, self.unconstrained_prior, uniform[1]),
+            )
         return batch.with_state(
-            _noised(batch.constrained, alpha_bar[batch.constrained_material], self.constrained_prior, generator),
-            _noised(
-                batch.unconstrained,
-                alpha_bar[batch.unconstrained_material, None],
-                self.unconstrained_prior,
-                generator,
-            ),
+            _noised(batch.constrained, of_c, self.constrained_prior, generator),
+            _noised(batch.unconstrained, of_u, self.unconstrained_prior, generator),
         )
 
     def draw_t(self, n: int, generator: torch.Generator | None, device: torch.device | str = "cpu") -> Tensor:
@@ -288,9 +296,16 @@ class JumpTargets:
         return self._moved(lambda x: x.pin_memory(), self.batch.pin_memory())
 
 
-def jump_targets(batch0: Batch, generator: torch.Generator | None = None, r: Tensor | None = None) -> JumpTargets:
+def jump_targets(
+    batch0: Batch,
+    generator: torch.Generator | None = None,
+    r: Tensor | None = None,
+    *,
+    uniform: tuple[Tensor, Tensor] | None = None,
+) -> JumpTargets:
     """Keep a random r-subset S of each material's n tokens; the rest is the target. r (B,) is uniform on 0 … n - 1.
 
+    With `uniform`, (C,) and (U, E) in [0, 1), the r tokens with the least numbers are kept.
     Made on the CPU while a batch is loaded: the loss then needs no data-dependent shapes on the device.
     """
     c_row = batch0.constrained.nonzero().flatten()
@@ -299,9 +314,12 @@ def jump_targets(batch0: Batch, generator: torch.Generator | None = None, r: Ten
     n = torch.bincount(material, minlength=batch0.n_materials)
     device = batch0.device
     if r is None:
-        uniform = torch.rand(len(n), generator=generator, device=device, dtype=torch.float64)
-        r = torch.minimum((uniform * n).long(), (n - 1).clamp(min=0))
-    keys = torch.rand(len(material), generator=generator, device=device, dtype=torch.float64)
+        level = torch.rand(len(n), generator=generator, device=device, dtype=torch.float64)
+        r = torch.minimum((level * n).long(), (n - 1).clamp(min=0))
+    if uniform is None:
+        keys = torch.rand(len(material), generator=generator, device=device, dtype=torch.float64)
+    else:
+        keys = torch.cat([uniform[0][c_row], uniform[1][u_row, u_element]]).double()
     order = (material + keys).argsort()
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=device)

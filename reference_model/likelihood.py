@@ -16,6 +16,8 @@ from torch import Tensor
 
 from reference_model.batch import Batch
 from reference_model.diffusion import Diffusion, bound_terms, jump_targets, jump_terms
+from reference_model.sampler import uniforms
+from reference_model.streams import Draw, Streams
 
 NAT = 1 / math.log(2)
 """Bits."""
@@ -51,6 +53,12 @@ def space_group_bits(space_group: Tensor, probability: Tensor) -> Tensor:
     return -probability.double()[space_group].log2()
 
 
+def token_count_bits(space_group: Tensor, n_tokens: Tensor, law: Tensor) -> Tensor:
+    """-log2 p̂(n | s), (B,), of a law (231, N + 1); infinity beyond its largest n."""
+    last = law.shape[1] - 1
+    return -torch.where(n_tokens <= last, law.double()[space_group, n_tokens.clamp(max=last)], 0.0).log2()
+
+
 def token_law(token_count: Tensor, prior_weight: float = 1.0) -> Tensor:
     """p̂(n | s) (231, N + 1) from counts of materials, shrunk towards the law of all groups together.
 
@@ -73,14 +81,36 @@ def variational_bound(
     n_draws: int = 16,
 ) -> Bits:
     """-log2 p(x0 | s) ≤ Σ_t KL_t for any prior, from ``n_draws`` network calls at stratified t."""
-    T, B = diffusion.schedule.T, batch0.n_materials
-    draws = []
+    B, draws = batch0.n_materials, []
     shifts = torch.rand(n_draws, B, generator=generator, device=batch0.device, dtype=torch.float64)
     for i in range(n_draws):
-        t = ((i + shifts[i]) / n_draws * T).long().clamp(max=T - 1) + 1
-        batch_t = diffusion.noise(batch0, t, generator)
-        draws.append(T * bound_terms(diffusion, network(batch_t, t), batch0, batch_t, t).double())
+        draws.append(variational_draw(network, batch0, diffusion, (i + shifts[i]) / n_draws, generator))
     return _estimate(torch.stack(draws), torch.zeros(B, dtype=torch.float64, device=batch0.device))
+
+
+def variational_draw(
+    network: Any, batch0: Batch, diffusion: Diffusion, level: Tensor, random: torch.Generator | Streams | None
+) -> Tensor:
+    """T times one term of the variational bound in nats, (B,): at the step where `level` (B,) in [0, 1) falls."""
+    T = diffusion.schedule.T
+    t = (level * T).long().clamp(max=T - 1) + 1
+    batch_t = diffusion.noise(batch0, t, **_noise(batch0, random))
+    return T * bound_terms(diffusion, network(batch_t, t), batch0, batch_t, t).double()
+
+
+def jump_draw(network: Any, batch0: Batch, level: Tensor, random: torch.Generator | Streams | None) -> Tensor:
+    """n times one term of the jump bound in nats, (B,): with the r tokens kept where `level` (B,) in [0, 1) falls."""
+    n = batch0.n_tokens()
+    r = torch.minimum((level * n).long(), (n - 1).clamp(min=0))
+    targets = jump_targets(batch0, r=r, **_noise(batch0, random))
+    return n * jump_terms(network.next_token(targets.batch, targets.n_left), targets).double()
+
+
+def _noise(batch: Batch, random: torch.Generator | Streams | None) -> dict[str, Any]:
+    """Numbers from a generator depend on the batch; from streams on each material's own alone."""
+    if isinstance(random, Streams):
+        return {"uniform": uniforms(batch, random, 0, Draw.SUBSET)}
+    return {"generator": random}
 
 
 @torch.no_grad()
@@ -101,10 +131,7 @@ def jump_bound(
     shifts = torch.rand(batch0.n_materials, generator=generator, device=batch0.device, dtype=torch.float64)
     draws = []
     for i in range(n_draws):
-        r = torch.minimum(((i + shifts) / n_draws * n).long(), (n - 1).clamp(min=0))
-        targets = jump_targets(batch0, generator, r)
-        tokens = network.next_token(targets.batch, targets.n_left)
-        draws.append(n * jump_terms(tokens, targets).double())
+        draws.append(jump_draw(network, batch0, (i + shifts) / n_draws, generator))
     return _estimate(torch.stack(draws), -_log_n(network, batch0, n, p_n) - torch.lgamma(n.double() + 1))
 
 
@@ -113,7 +140,7 @@ def _log_n(network: Any, batch0: Batch, n: Tensor, p_n: Tensor | None) -> Tensor
     if p_n is None:
         log_p = network.n_left_logits(Batch.empty(batch0.space_group, batch0.n_elements)).double().log_softmax(-1)
     else:
-        log_p = p_n.to(batch0.device).double()[batch0.space_group].log()
+        return -token_count_bits(batch0.space_group, n, p_n.to(batch0.device)) / NAT
     last = log_p.shape[1] - 1
     found = log_p.gather(1, n.clamp(max=last)[:, None]).squeeze(1)
     return torch.where(n <= last, found, -math.inf)

@@ -46,6 +46,8 @@ class Draw(IntEnum):
     LEVEL = 7
     SPACE_GROUP = 8
     RESAMPLE = 9
+    SETTING = 10
+    SUBSET = 11
 
 
 @dataclass(frozen=True, eq=False)

@@ -76,21 +76,28 @@ def in_random_settings(columns: WyckoffColumns, profile: str, rng: np.random.Gen
     return replace(columns, position=settings.image[drawn[material], columns.position])
 
 
+def _mixed(x: Array) -> Array:
+    """A 64-bit number for each, as good as random: SplitMix64 (Steele, Lea and Flood 2014)."""
+    x = (x + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
 def count_settings(columns: WyckoffColumns, profile: str) -> Array:
     """(N,) int64 distinct occupations among the equivalent settings of each material: the size of its orbit."""
     settings = equivalent_settings(profile)
-    key = np.random.default_rng(0).integers(1 << 63, size=1 << 24, dtype=np.int64)
     group = np.asarray(columns.space_group)
     sizes = np.ones(len(group), dtype=np.int64)
     for s in np.unique(group):
         rows = np.flatnonzero(group == s)
         here = columns.select(rows)
         material = np.repeat(np.arange(len(rows)), np.diff(here.offset))
-        rest = (here.element.astype(np.int64) << 8) | here.count
+        rest = (here.element.astype(np.uint64) << 8) | here.count
         # A setting is told by the sum of one random number for each token: order plays no part.
-        sums = np.zeros((settings.number[s], len(rows)), dtype=np.int64)
+        sums = np.zeros((settings.number[s], len(rows)), dtype=np.uint64)
         for i, row in enumerate(range(settings.first[s], settings.first[s] + settings.number[s])):
-            np.add.at(sums[i], material, key[(settings.image[row, here.position].astype(np.int64) << 16) | rest])
+            np.add.at(sums[i], material, _mixed((settings.image[row, here.position].astype(np.uint64) << 16) | rest))
         sums.sort(axis=0)
         sizes[rows] = 1 + (np.diff(sums, axis=0) != 0).sum(0)
     return sizes

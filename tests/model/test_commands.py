@@ -41,7 +41,7 @@ def invoke(app, *arguments):
     return CliRunner().invoke(app, [str(a) for a in arguments])
 
 
-@pytest.mark.parametrize("module", ["train", "sample", "export"])
+@pytest.mark.parametrize("module", ["train", "sample", "score", "export"])
 def test_help_does_not_wait_for_torch(module):
     script = (
         f"import sys; sys.argv = ['x', '--help']; from reference_model.{module}.__main__ import app"

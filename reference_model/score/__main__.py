@@ -1,0 +1,76 @@
+"""`python -m reference_model.score`: options to a call, errors to one line on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def main(
+    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Labels, one a line; '-' is stdin.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Checkpoint or run folder; the shipped weights by default.")
+    ] = None,
+    json_lines: Annotated[bool, typer.Option("--json", help="JSON lines, with the parts of each score.")] = False,
+    sort: Annotated[bool, typer.Option("--sort", help="The likeliest first; all scores are then held.")] = False,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Strata of noise levels, two draws in each; errors fall at least as its root.")
+    ] = 4,
+    seed: Annotated[int, typer.Option(help="A score is a function of it and the material.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Materials at once; scores do not depend on it.")] = 512,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
+) -> None:
+    """Bits a material: an upper bound on -log2 p of each label. Lines are bits, their standard error, and the label.
+
+    Invalid lines are named on stderr and the rest is scored; the exit code is then 1.
+    """
+    import torch
+    from rich.console import Console
+
+    from wyckoffkit import WyckoffkitError
+
+    from .command import run
+
+    if threads:
+        torch.set_num_threads(threads)
+    console = Console(stderr=True, soft_wrap=True)
+    try:
+        n_invalid = run(
+            labels,
+            checkpoint,
+            json_lines=json_lines,
+            sort=sort,
+            repeats=repeats,
+            seed=seed,
+            batch_size=batch_size,
+            device=device,
+            console=console,
+        )
+    except WyckoffkitError as error:
+        stop(console, str(error))
+    except BrokenPipeError:
+        # `| head` has seen enough; nothing more can be flushed to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except OSError as error:
+        stop(console, f"{error.filename}: {(error.strerror or str(error)).lower()}")
+    if n_invalid:
+        raise typer.Exit(1)
+
+
+def stop(console: object, message: str) -> None:
+    """One red line, exit code 1."""
+    console.print(f"error: {message}", style="red", markup=False, highlight=False)  # type: ignore[attr-defined]
+    raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    sys.exit(app(prog_name="python -m reference_model.score"))

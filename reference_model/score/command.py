@@ -1,0 +1,149 @@
+"""Reading labels, scoring them chunk by chunk and writing lines, once the options are known."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from wyckoffkit import DatasetError, LabelError, Protostructure, WyckoffkitError, parse_label
+from wyckoffkit.textlines import open_lines
+
+from ..likelihood import rank
+from ..sample.model import load_model
+from .scorer import Score, Scorer
+
+# Batches read ahead, so that each holds materials of about as many positions.
+CHUNK = 8
+
+
+@dataclass
+class Tally:
+    """Of the scores so far."""
+
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    novel: int = 0
+    invalid: int = 0
+
+    def add(self, score: Score) -> None:
+        self.n += 1
+        self.total += score.bits
+        self.squares += score.bits**2
+        self.novel += score.novel
+
+    def summary(self, seconds: float) -> str:
+        """One line; the error is that of the mean over materials."""
+        invalid = f"; {self.invalid} invalid lines" if self.invalid else ""
+        if self.n == 0:
+            return f"0 materials{invalid}"
+        mean = self.total / self.n
+        variance = max(self.squares - self.n * mean**2, 0.0) / (self.n - 1) if self.n > 1 else math.nan
+        return (
+            f"{mean:.2f} ± {math.sqrt(variance / self.n):.2f} bits a material (upper bound) over {self.n} materials, "
+            f"{100 * self.novel / self.n:.1f} % novel, in {seconds:.1f} s{invalid}"
+        )
+
+
+def run(
+    labels: Path,
+    checkpoint: Path | None,
+    *,
+    json_lines: bool = False,
+    sort: bool = False,
+    repeats: int = 4,
+    seed: int = 0,
+    batch_size: int = 512,
+    device: str = "cpu",
+    console: Console,
+) -> int:
+    """Scores to standard output, invalid lines and a summary to the console; returns how many were invalid."""
+    with _lines(labels) as lines, _bar(console, labels) as advance:
+        scorer = Scorer(load_model(checkpoint, device), repeats=repeats, seed=seed)
+        tally, begun = Tally(), time.monotonic()
+        valid = _parsed(lines, scorer, console, tally)
+        held: list[tuple[float, str]] = []
+        while chunk := list(islice(valid, CHUNK * batch_size)):
+            scores = scorer.score([p for _, _, p in chunk], batch_size=batch_size, progress=advance)
+            for (number, text, _), score in zip(chunk, scores, strict=True):
+                tally.add(score)
+                held.append((score.bits, _json(number, text, score) if json_lines else _line(text, score)))
+            if not sort:
+                _write(line for _, line in held)
+                held = []
+        _write(held[i][1] for i in rank([bits for bits, _ in held]))
+    if tally.n + tally.invalid == 0:
+        raise DatasetError(f"{labels}: no label in it")
+    console.print(tally.summary(time.monotonic() - begun), highlight=False)
+    return tally.invalid
+
+
+@contextmanager
+def _lines(path: Path) -> Iterator[Iterator[str]]:
+    if str(path) == "-":
+        yield iter(sys.stdin)
+        return
+    if not path.is_file():
+        raise DatasetError(f"{path} is a folder, expected a file" if path.is_dir() else f"{path}: no such file")
+    with open_lines(path) as lines:
+        yield lines
+
+
+def _parsed(
+    lines: Iterable[str], scorer: Scorer, console: Console, tally: Tally
+) -> Iterator[tuple[int, str, Protostructure]]:
+    """(line from 1, label, material) of each line that is one the model knows; the others are told and counted."""
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text:
+            continue
+        try:
+            protostructure = parse_label(text)
+            scorer.check(protostructure)
+        except WyckoffkitError as error:
+            tally.invalid += 1
+            reason = error.message if isinstance(error, LabelError) else str(error)
+            console.print(f"line {number}: {reason}", style="red", markup=False, highlight=False)
+        else:
+            yield number, text, protostructure
+
+
+def _line(text: str, score: Score) -> str:
+    return f"{score.bits:.3f}\t{score.bits_error:.3f}\t{text}\n"
+
+
+def _json(number: int, text: str, score: Score) -> str:
+    content = asdict(score)
+    canonical = content.pop("label")
+    return json.dumps({"line": number, "label": text, "canonical": canonical, **content}) + "\n"
+
+
+def _write(lines: Iterable[str]) -> None:
+    sys.stdout.writelines(lines)
+    sys.stdout.flush()
+
+
+@contextmanager
+def _bar(console: Console, path: Path) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; without an end where the lines come from a pipe."""
+    columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("materials"), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("", total=_count_lines(path) if console.is_terminal else None)
+        yield lambda n: bar.update(task, advance=n)
+
+
+def _count_lines(path: Path) -> int | None:
+    if str(path) == "-":
+        return None
+    with open_lines(path) as lines:
+        return sum(1 for line in lines if line.strip())
