@@ -38,7 +38,7 @@ def cpu(work: Callable[[], object]) -> float:
 
 def said(what: str, ours: float, theirs: float, unit: str) -> None:
     """One line: both, and the ratio."""
-    print(f"{what:<34} {ours:>12,.0f} {unit:<12} peer {theirs:>10,.0f}   ratio {ours / theirs:.1f}")  # noqa: T201
+    print(f"{what:<34} {ours:>12,.0f} {unit:<12} peer {theirs:>10,.0f}   ratio {ours / theirs:.1f}")
 
 
 def main() -> None:
@@ -82,7 +82,7 @@ def main() -> None:
 
     start = time.perf_counter()
     seconds = cpu(lambda: evaluate(read_samples(path), read_against(None, extractor=extractor), extractor=extractor))
-    print(f"whole evaluation of {len(labels):,} labels: {seconds:.1f} CPU s, {time.perf_counter() - start:.1f} s")  # noqa: T201
+    print(f"whole evaluation of {len(labels):,} labels: {seconds:.1f} CPU s, {time.perf_counter() - start:.1f} s")
 
 
 if __name__ == "__main__":

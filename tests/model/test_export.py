@@ -76,12 +76,12 @@ def test_shipped_files_are_those_their_card_names(card):
 
 
 def test_the_shipped_model_keeps_its_quality():
-    # Bounds stated with room: over 10,000 samples the shipped model is 100 % valid, 99 % unique, near 80 % novel.
+    # Over 10,000 samples the shipped model is 98.8 % unique and 45 % novel (its card); these bounds leave room.
     torch.set_num_threads(1)
     drawn = sample(1000, seed=1)
     labels = [s.label for s in drawn]
     pack = read_reference(WEIGHTS / "default.reference.safetensors")
     novel = 1 - pack.knows_labels(labels).mean()
     assert len(labels) == 1000
-    assert len(set(labels)) >= 985
-    assert 0.65 <= novel <= 0.92
+    assert len(set(labels)) >= 980
+    assert 0.4 <= novel <= 0.9
