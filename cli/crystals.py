@@ -1,4 +1,4 @@
-"""Commands from labels to crystals: realize."""
+"""Commands from labels to crystals: realize, relax."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
 def register(app: typer.Typer) -> None:
     """Add this family's commands."""
     app.command()(realize)
+    app.command()(relax)
 
 
 def realize(
@@ -63,15 +64,86 @@ def realize(
             else:
                 failed.append(rows[-1])
             advance(f"{len(failed)} failed")
-    for row in failed[:_SHOWN]:
-        typer.echo(f"{row['label']}: {row['outcome']}: {row['reason']}", err=True)
-    if len(failed) > _SHOWN:
-        typer.echo(f"… and {len(failed) - _SHOWN} more, with their reasons in {output}/trials.jsonl", err=True)
+    _tell(failed, output / "trials.jsonl")
     typer.echo(
         f"{output}: {realized} crystals realized, {len(failed)} failed, {rejections.rejected} no labels", err=True
     )
     if failed or rejections.rejected:
         raise typer.Exit(1)
+
+
+def relax(
+    source: Annotated[
+        Path, typer.Argument(metavar="LABELS", help="Labels, one a line; '-' is stdin; or a folder that realize wrote.")
+    ],
+    output: OutputFolder,
+    calculator: Annotated[
+        str, typer.Option(help="chgnet, sevennet, mace:FILE, emt, lj, or package.module:Class of any ASE calculator.")
+    ] = "chgnet",
+    attempts: Annotated[int, typer.Option(min=1, help="Starting crystals of a label, at most.")] = 10,
+    agreement: Annotated[
+        float, typer.Option(help="eV/atom: a label is done when its two lowest energies agree within this.")
+    ] = 0.01,
+    fmax: Annotated[float, typer.Option(help="eV/Å: the largest force that is left.")] = 0.05,
+    steps: Annotated[int, typer.Option(min=1, help="Of one relaxation, at most.")] = 300,
+    optimizer: Annotated[str, typer.Option(help="BFGS, FIRE or LBFGS.")] = "BFGS",
+    timeout: Annotated[float, typer.Option(help="Seconds for one relaxation.")] = 600.0,
+    symprec: Annotated[float, typer.Option(help="Å, at which the label is found again.")] = 0.1,
+    seed: Annotated[int, typer.Option(min=0, help="Of the starting crystals.")] = 0,
+    jobs: Jobs = 1,
+) -> None:
+    """Relax the crystals of labels, first with their symmetry held and then free.
+
+    New starting crystals are tried until the two lowest energies agree. Failures are rows; an interrupted run goes on
+    where it was. Example: wyckoffkit relax labels.txt -o relaxed/
+    """
+    from wyckoffkit.realize import RealizeOptions
+    from wyckoffkit.relax import RelaxOptions, StageOptions, relax_many
+
+    options = RelaxOptions(
+        realize=RealizeOptions(seed=seed),
+        stage=StageOptions(fmax=fmax, steps=steps, optimizer=optimizer, timeout=timeout),
+        agreement=agreement,
+        attempts=attempts,
+        symprec=symprec,
+    )
+    rejections = Rejections()
+    protostructures = list(dict.fromkeys(_labels_of(source, rejections)))
+    failed: list[dict[str, Any]] = []
+    kept = relaxed = 0
+    with progress_bar("relaxing", len(protostructures)) as advance:
+        for row in relax_many(protostructures, output, options, calculator=calculator, jobs=jobs):
+            if row["outcome"] == "relaxed":
+                relaxed, kept = relaxed + 1, kept + row["kept"]
+            else:
+                failed.append(row)
+            advance(f"{kept} kept their label, {len(failed)} failed")
+    _tell(failed, output / "relaxed.jsonl")
+    typer.echo(
+        f"{output}: {relaxed} relaxed, of which {kept} kept their label; {len(failed)} failed, "
+        f"{rejections.rejected} no labels",
+        err=True,
+    )
+    if failed or rejections.rejected:
+        raise typer.Exit(1)
+
+
+def _labels_of(source: Path, rejections: Rejections) -> Iterator[Protostructure]:
+    if source.is_dir():
+        from wyckoffkit.realize import read_realized
+
+        for _, _, realization in read_realized(source):
+            rejections.accepted += 1
+            yield realization.protostructure
+    else:
+        yield from _parsed(source, rejections)
+
+
+def _tell(failed: list[dict[str, Any]], record: Path) -> None:
+    for row in failed[:_SHOWN]:
+        typer.echo(f"{row['label']}: {row['outcome']}: {row['reason']}", err=True)
+    if len(failed) > _SHOWN:
+        typer.echo(f"… and {len(failed) - _SHOWN} more, with their reasons in {record}", err=True)
 
 
 def _parsed(file: Path, rejections: Rejections) -> Iterator[Protostructure]:

@@ -1,0 +1,117 @@
+"""ASE calculators by name, what scale their energies are on, and which elements they know."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..elements import ATOMIC_NUMBER
+from ..errors import RealizationError
+
+DEFAULT_CALCULATOR = "chgnet"
+
+# Names of energy scales; energies of two scales are never compared (see `hull`).
+MP2020 = "PBE(+U), MP2020-corrected"
+PBE = "PBE(+U), uncorrected"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calculator:
+    """An ASE calculator and what must be known about its energies."""
+
+    name: str
+    """With the model's version, as `chgnet-0.3.0`."""
+    scale: str
+    """The name of the energy scale that its energies are on."""
+    ase: Any
+    """The ase.calculators.calculator.Calculator."""
+    elements: frozenset[str] | None = None
+    """The symbols it knows; None: not known beforehand."""
+
+    def check(self, elements: Iterable[str]) -> None:
+        """Raise RealizationError for an element that the calculator does not know."""
+        missing = sorted(set(elements) - self.elements) if self.elements is not None else []
+        if missing:
+            raise RealizationError(f"{self.name} does not know {', '.join(missing)}")
+
+
+def calculator_named(name: str = DEFAULT_CALCULATOR) -> Calculator:
+    """The calculator of a name: chgnet, sevennet, mace:MODEL-FILE, emt, lj, or package.module:Class of any other.
+
+    What stands behind a colon is a model's file or, for sevennet, its name. Raises RealizationError for names that are
+    none, and where a package is not installed; the message names the extra to install.
+    """
+    kind, _, detail = name.partition(":")
+    if kind in _MAKERS:
+        package, extra, make = _MAKERS[kind]
+        if importlib.util.find_spec(package) is None:
+            raise RealizationError(
+                f"the calculator {kind} needs {package}, which is not installed: pip install {extra}"
+            )
+        return make(detail)
+    if detail:
+        return _any_class(kind, detail)
+    raise RealizationError(
+        f"{name!r} is not a calculator: there are {', '.join(_MAKERS)}, and package.module:Class of any other"
+    )
+
+
+def _load(module: str, name: str) -> Any:
+    """A class of a package that need not be installed, and has no types."""
+    return getattr(importlib.import_module(module), name)
+
+
+def _chgnet(detail: str) -> Calculator:
+    CHGNet = _load("chgnet.model", "CHGNet")
+    model = CHGNet.from_file(detail) if detail else CHGNet.load(use_device="cpu", verbose=False)
+    version = detail or model.version
+    ase = _load("chgnet.model.dynamics", "CHGNetCalculator")(model=model, use_device="cpu", on_isolated_atoms="ignore")
+    # Trained on the Materials Project's corrected energies (Deng et al., Nat. Mach. Intell. 5, 1031, 2023).
+    return Calculator(f"chgnet-{version}", MP2020, ase, _first_elements(94))
+
+
+def _sevennet(detail: str) -> Calculator:
+    ase = _load("sevenn.calculator", "SevenNetCalculator")(detail or "7net-0", device="cpu")
+    return Calculator(f"sevennet-{detail or '7net-0'}", PBE, ase)
+
+
+def _mace(detail: str) -> Calculator:
+    if not detail:
+        raise RealizationError("MACE's wheel holds no model: name a file, as mace:/path/to/model.model")
+    ase = _load("mace.calculators", "MACECalculator")(model_paths=detail, device="cpu")
+    return Calculator(f"mace-{detail}", PBE, ase)
+
+
+def _emt(detail: str) -> Calculator:
+    known = frozenset(_load("ase.calculators.emt", "parameters"))
+    return Calculator("emt", "effective medium theory of ASE", _load("ase.calculators.emt", "EMT")(), known)
+
+
+def _lj(detail: str) -> Calculator:
+    ase = _load("ase.calculators.lj", "LennardJones")(sigma=2.3, epsilon=0.2, rc=7.0, smooth=True)
+    return Calculator("lj", "Lennard-Jones, sigma 2.3 Å, epsilon 0.2 eV", ase)
+
+
+def _any_class(module: str, name: str) -> Calculator:
+    try:
+        ase = _load(module, name)()
+    except (ImportError, AttributeError) as error:
+        raise RealizationError(f"no calculator {module}:{name}: {error}") from None
+    return Calculator(f"{module}:{name}", f"{module}:{name}", ase)
+
+
+def _first_elements(n: int) -> frozenset[str]:
+    return frozenset(symbol for symbol, z in ATOMIC_NUMBER.items() if z <= n)
+
+
+# The package that must be there, what installs it, and who makes the calculator.
+_MAKERS: dict[str, tuple[str, str, Callable[[str], Calculator]]] = {
+    "chgnet": ("chgnet", "'wyckoffkit[screen]'", _chgnet),
+    "sevennet": ("sevenn", "sevenn", _sevennet),
+    "mace": ("mace", "mace-torch", _mace),
+    "emt": ("ase", "'wyckoffkit[structures]'", _emt),
+    "lj": ("ase", "'wyckoffkit[structures]'", _lj),
+}
