@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,7 @@ def realize(
     Each crystal's own label is the one asked for; labels that collapse or have no room are listed. An interrupted run
     goes on where it was. Example: wyckoffkit realize labels.txt -o out/
     """
+    _one_thread_a_process(jobs)
     from wyckoffkit.realize import RealizeOptions, realize_many
 
     options = RealizeOptions(seed, copies, engine, trials, symprec, timeout)
@@ -97,6 +99,7 @@ def relax(
     New starting crystals are tried until the two lowest energies agree. Failures are rows; an interrupted run goes on
     where it was. Example: wyckoffkit relax labels.txt -o relaxed/
     """
+    _one_thread_a_process(jobs)
     from wyckoffkit.realize import RealizeOptions
     from wyckoffkit.relax import RelaxOptions, StageOptions, relax_many
 
@@ -126,6 +129,12 @@ def relax(
     )
     if failed or rejections.rejected:
         raise typer.Exit(1)
+
+
+def _one_thread_a_process(jobs: int) -> None:
+    """Where processes fill the machine, threads of BLAS are in the way. Read when numpy is first imported."""
+    if jobs > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def _labels_of(source: Path, rejections: Rejections) -> Iterator[Protostructure]:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+# Threads of BLAS are no help with 3 x 3 matrices, and a hindrance where test processes fill the machine. Read when
+# numpy is first imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)

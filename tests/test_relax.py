@@ -121,17 +121,17 @@ def test_a_label_without_a_crystal_is_a_row(label, words):
 
 
 @pytest.mark.parametrize(
-    "name, outcome, words",
+    "name, timeout, outcome, words",
     [
-        ("Raises", "failed", "RuntimeError: the model broke"),
-        ("NaN", "failed", "nan"),
-        ("Explodes", "failed", "flies apart"),
-        ("NeverConverges", "timeout", "within 0.2 s"),
+        ("Raises", 60, "failed", "RuntimeError: the model broke"),
+        ("NaN", 60, "failed", "nan"),
+        ("Explodes", 60, "failed", "flies apart"),
+        ("NeverConverges", 0.2, "timeout", "within 0.2 s"),
     ],
 )
-def test_whatever_a_calculator_does_is_a_row(name, outcome, words):
+def test_whatever_a_calculator_does_is_a_row(name, timeout, outcome, words):
     calculator = calculator_named(f"tests.failing_calculators:{name}")
-    options = RelaxOptions(stage=StageOptions(timeout=0.2), attempts=2)
+    options = RelaxOptions(stage=StageOptions(timeout=timeout), attempts=2)
     row = relax_label(parse_label("AB_tP2_123_a_d:Au-Cu"), calculator, options)
     assert row["outcome"] == "failed"
     assert [attempt["outcome"] for attempt in row["attempts"]] == [outcome] * 2
