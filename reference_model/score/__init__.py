@@ -1,7 +1,7 @@
 """Bits a material: `python -m reference_model.score LABELS`, or `Scorer` from Python.
 
-scorer, command: each uses those before it. The package itself imports nothing, so that `--help` does not wait for
-torch.
+exact, scorer, command: each uses those before it. The package itself imports nothing, so that `--help` does not wait
+for torch.
 """
 
 from __future__ import annotations

@@ -24,6 +24,12 @@ def main(
         int, typer.Option(min=1, help="Strata of noise levels, two draws in each; errors fall at least as its root.")
     ] = 4,
     seed: Annotated[int, typer.Option(help="A score is a function of it and the material.")] = 0,
+    exact: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=12, help="Sum all orders for up to so many occupied slots: -log2 p, no bound (jump models: 4)."
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Materials at once; scores do not depend on it.")] = 512,
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
@@ -50,6 +56,7 @@ def main(
             sort=sort,
             repeats=repeats,
             seed=seed,
+            exact=exact,
             batch_size=batch_size,
             device=device,
             console=console,

@@ -14,15 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wyckoffkit import Protostructure, ProtostructureError, format_label
+from wyckoffkit import Protostructure, ProtostructureError, WyckoffkitError, format_label
+from wyckoffkit.canonical import equivalent_settings as settings_of
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 
 from ..batch import Batch, group_tables
-from ..likelihood import NAT, Bits, jump_draw, space_group_bits, token_count_bits, variational_draw
+from ..likelihood import NAT, Bits, jump_draw, over_settings, space_group_bits, token_count_bits, variational_draw
 from ..reference import contains, fingerprints
 from ..sample.model import Model
 from ..streams import Draw, Streams
 from ..train.data import count_settings, equivalent_settings
+from .exact import log_probability
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -48,6 +50,8 @@ class Score:
     """What the network says, in one setting."""
     settings_bits: float
     """-log2 of how many equivalent settings training drew from; 0 where it saw the canonical one alone."""
+    exact: bool
+    """Not a bound but -log2 p, summed over all orders of the tokens."""
     novel: bool
     """The label is not in the training set."""
 
@@ -57,15 +61,18 @@ class Scorer:
 
     Where training drew settings at random, so does each draw here: by Jensen's inequality the mean of -log2 p over the
     settings minus log2 of their number bounds -log2 of the sum of p from above. Else the canonical setting is scored.
+    Jump models are summed exactly for materials of up to `exact` occupied slots: 2^n network evaluations a setting.
     A space group that training lacks counts as half a material, as in validation.
     """
 
-    def __init__(self, model: Model, *, repeats: int = 4, seed: int = 0) -> None:
+    def __init__(self, model: Model, *, repeats: int = 4, seed: int = 0, exact: int = 0) -> None:
         if repeats < 1:
             raise ValueError(f"one repeat or more, got {repeats}")
         self.model, self.repeats, self.seed = model, repeats, seed
         self.config, self.profile = model.checkpoint.config, model.checkpoint.profile
-        self.is_jump = self.config.objective == "jump"
+        self.is_jump, self.exact = self.config.objective == "jump", exact
+        if exact and not self.is_jump:
+            raise WyckoffkitError(f"exact scores need a jump model, this one was trained as {self.config.objective}")
         self.augmentation = augmentation_of(model)
         groups = np.maximum(model.reference.space_group_count, 0.5)
         groups[0] = 0
@@ -100,7 +107,13 @@ class Scorer:
         canonical = [p.canonical(self.profile) for p in protostructures]
         labels = [format_label(p) for p in canonical]
         columns, keys = to_columns(canonical), fingerprints(labels)
-        occupation = self._occupation(columns, keys, batch_size, progress)
+        is_exact = np.diff(columns.offset) <= self.exact
+        occupation = self._occupation(columns, keys, batch_size, progress, np.flatnonzero(~is_exact))
+        for part in np.split(rows := np.flatnonzero(is_exact), range(batch_size, len(rows), batch_size)):
+            occupation.bits[part] = self._summed([canonical[i] for i in part], batch_size)
+            occupation.standard_error[part] = 0
+            if progress is not None:
+                progress(len(part))
         group = torch.from_numpy(columns.space_group.astype(np.int64))
         parts = {
             "space_group_bits": space_group_bits(group, self.space_groups),
@@ -111,16 +124,17 @@ class Scorer:
             n_tokens = torch.from_numpy(np.diff(columns.offset))
             parts["token_count_bits"] = token_count_bits(group, n_tokens, self.token_law)
         total = torch.stack(list(parts.values())).sum(0)
-        rows = {name: values.tolist() for name, values in parts.items()}
-        rows.setdefault("token_count_bits", [None] * len(labels))
+        listed = {name: values.tolist() for name, values in parts.items()}
+        listed.setdefault("token_count_bits", [None] * len(labels))
         novel = ~contains(self.model.reference.labels, keys)
         return [
             Score(
                 label=label,
                 bits=float(total[i]),
                 bits_error=float(occupation.standard_error[i]),
+                exact=bool(is_exact[i]),
                 novel=bool(novel[i]),
-                **{name: values[i] for name, values in rows.items()},
+                **{name: values[i] for name, values in listed.items()},
             )
             for i, label in enumerate(labels)
         ]
@@ -132,16 +146,33 @@ class Scorer:
 
     @torch.no_grad()
     def _occupation(
-        self, columns: WyckoffColumns, keys: Array, batch_size: int, progress: Callable[[int], None] | None
+        self,
+        columns: WyckoffColumns,
+        keys: Array,
+        batch_size: int,
+        progress: Callable[[int], None] | None,
+        wanted: Array,
     ) -> Bits:
-        """-log2 p(x0 | s, n) (jump) or -log2 p(x0 | s) (D3PM) of one setting."""
+        """-log2 p(x0 | s, n) (jump) or -log2 p(x0 | s) (D3PM) of one setting; 0 for rows that are not `wanted`."""
         bits = Bits(*torch.zeros(2, len(columns), dtype=torch.float64))
-        for part in batches(columns, batch_size):
+        for part in batches(columns, wanted, batch_size):
             found = self._bound(columns.select(part), torch.from_numpy(keys[part].view(np.int64)))
             bits.bits[part], bits.standard_error[part] = found.bits.cpu(), found.standard_error.cpu()
             if progress is not None:
                 progress(len(part))
         return bits
+
+    def _summed(self, canonical: list[Protostructure], batch_size: int) -> Tensor:
+        """-log2 of the mean of p(x0 | s, n) over the settings, (N,), nothing left out."""
+        settings = [settings_of(p, self.augmentation) if self.augmentation else (p,) for p in canonical]
+        if not settings:
+            return torch.zeros(0, dtype=torch.float64)
+        flat = to_columns(p for of_one in settings for p in of_one)
+        log_p = log_probability(self.model.network, flat, self.config.n_elements, self.model.device, batch_size)
+        n_settings = torch.tensor([len(of_one) for of_one in settings])
+        material = torch.arange(len(settings)).repeat_interleave(n_settings)
+        summed = over_settings(Bits(-log_p * NAT, torch.zeros_like(log_p)), material, len(settings))
+        return summed.bits + n_settings.double().log2()
 
     def _bound(self, columns: WyckoffColumns, keys: Tensor) -> Bits:
         """Of a few materials: `repeats` strata of levels, with two independent draws in each."""
@@ -181,8 +212,8 @@ def augmentation_of(model: Model) -> str | None:
     return {"none": None, "profile": model.checkpoint.profile}.get(asked, asked)
 
 
-def batches(columns: WyckoffColumns, size: int) -> Iterator[Array]:
-    """Indices of materials with about as many positions, so that the padded grid is mostly full."""
-    order = np.argsort(group_tables().n_positions.numpy()[columns.space_group], kind="stable")
+def batches(columns: WyckoffColumns, wanted: Array, size: int) -> Iterator[Array]:
+    """The `wanted` indices, those with about as many positions together, so that the padded grid is mostly full."""
+    order = wanted[np.argsort(group_tables().n_positions.numpy()[columns.space_group[wanted]], kind="stable")]
     for start in range(0, len(order), size):
         yield order[start : start + size]

@@ -20,7 +20,7 @@ from reference_model.reference import build_reference, write_reference
 from reference_model.sample.model import load_model
 from reference_model.score import Scorer
 from reference_model.score.__main__ import app
-from wyckoffkit import ProtostructureError, format_label, parse_label
+from wyckoffkit import ProtostructureError, WyckoffkitError, format_label, parse_label
 from wyckoffkit.canonical import equivalent_settings
 from wyckoffkit.encoding import to_columns
 
@@ -120,6 +120,35 @@ def test_where_training_drew_settings_the_score_bounds_the_sum_over_them(toy):
     assert ((bits(scores) - exact) > -5 * error - 1e-4).all()
 
 
+@pytest.mark.parametrize("augmentation", ["none", "affine"])
+def test_summing_all_orders_gives_the_enumerated_probability(toy, augmentation):
+    model = replace(toy, checkpoint=replace(toy.checkpoint, training={"settings": {"augmentation": augmentation}}))
+    _, found = canonical_states()
+    law = dict(zip((p for p in batch_of_states(list(exact_law())).to_columns()), exact_law().values(), strict=True))
+    orbits = [equivalent_settings(p, "affine") if augmentation == "affine" else (p,) for p in found]
+    exact = np.array([-math.log2(sum(law[q] for q in orbit)) for orbit in orbits])
+    scores = Scorer(model, exact=N_MAX).score(found, batch_size=32)
+    assert np.allclose(bits(scores), exact, atol=1e-4)
+    assert all(s.exact and s.bits_error == 0 for s in scores)
+    some = Scorer(model, exact=2).score(found)
+    assert {s.exact for s in some} == {True, False}
+    assert all(math.isclose(a.bits, b.bits, abs_tol=1e-4) for a, b in zip(some, scores, strict=True) if a.exact)
+
+
+def test_exact_bits_lie_below_the_bound_of_a_network_for_many_groups(model):
+    some = materials(18)
+    exact = Scorer(model, exact=4).score(some)
+    bound = Scorer(model, repeats=30).score(some)
+    assert sum(s.exact for s in exact) > 5
+    assert all(b.bits - a.bits > -5 * b.bits_error - 1e-3 for a, b in zip(exact, bound, strict=True) if a.exact)
+    assert all(abs(b.bits - a.bits) < 1 + 5 * b.bits_error for a, b in zip(exact, bound, strict=True) if a.exact)
+
+
+def test_exact_scores_of_a_d3pm_model_are_refused(d3pm):
+    with pytest.raises(WyckoffkitError, match="exact scores need a jump model"):
+        Scorer(d3pm, exact=2)
+
+
 @pytest.mark.parametrize("name", ["model", "d3pm"])
 def test_every_setting_of_a_material_has_the_same_score(name, request):
     scorer = Scorer(request.getfixturevalue(name), repeats=1)
@@ -197,8 +226,11 @@ def test_sorting_ranks_and_json_holds_the_parts(path, labels):
     assert sorted(row["label"] for row in rows) == sorted(good)
     assert [row["bits"] for row in rows] == sorted(row["bits"] for row in rows)
     assert {row["line"] for row in rows} == {1, 4, 6, 7, 8}
+    assert any(row["exact"] for row in rows)
+    bound = invoke("-", "--checkpoint", path, "--json", "--exact", 0, input=good[0])
+    assert not json.loads(bound.stdout)["exact"]
     assert set(rows[0]) == {
-        *("line", "label", "canonical", "bits", "bits_error", "novel"),
+        *("line", "label", "canonical", "bits", "bits_error", "exact", "novel"),
         *("space_group_bits", "token_count_bits", "occupation_bits", "settings_bits"),
     }
 
