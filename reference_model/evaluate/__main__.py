@@ -16,8 +16,12 @@ import typer
 from wyckoffkit import WyckoffkitError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..extractor.embed import Extractor
     from .measure import Evaluation
+
+WIDE = 200
 
 app = typer.Typer(
     add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
@@ -84,8 +88,6 @@ def main(
 
 
 def _compare(paths: list[Path], report: Path | None) -> None:
-    from rich.console import Console
-
     from .compare import html_table, read_evaluations, show_comparison
 
     contents = read_evaluations(paths)
@@ -93,7 +95,7 @@ def _compare(paths: list[Path], report: Path | None) -> None:
         from ..report import render_comparison
 
         _write(report, render_comparison(contents, html_table(contents)))
-    show_comparison(contents, Console(soft_wrap=True))
+    show_comparison(contents, console())
 
 
 def _extractor(path: Path | None, norm: Any) -> Extractor | None:
@@ -118,8 +120,6 @@ def counting(what: str) -> Iterator[Callable[[int], None]]:
 
 
 def _deliver(evaluation: Evaluation, json_file: Path | None, report: Path | None) -> None:
-    from rich.console import Console
-
     from .table import show
 
     content = _without_nan(evaluation.to_dict())
@@ -131,9 +131,16 @@ def _deliver(evaluation: Evaluation, json_file: Path | None, report: Path | None
     if str(json_file) == "-":
         sys.stdout.write(text)
         return
-    show(evaluation, Console(soft_wrap=True))
+    show(evaluation, console())
     if json_file is not None:
         _write(json_file, text)
+
+
+def console() -> Console:
+    """As wide as the terminal, and wide enough for every column where the output goes to a file."""
+    from rich.console import Console
+
+    return Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 
 
 def _write(path: Path, text: str) -> None:
