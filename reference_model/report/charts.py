@@ -94,7 +94,6 @@ def energies(histogram: Mapping[str, Sequence[float]], quantiles: Mapping[str, M
                 at = x(found["value"])
                 tick = element("line", x1=at, x2=at, y1=216 + 11 * k, y2=225 + 11 * k, class_=f"mark {class_}")
                 parts.append(titled(tick, f"{name} {quantile}: {found['value']:.3f} eV/atom"))
-    parts.append(text("quantiles", 48, 236, anchor="end"))
     parts += bottom_axis(x, 254, "predicted formation energy, eV/atom")
     return svg(WIDTH, 294, parts, "Predicted formation energies of samples, novel samples and training data")
 
@@ -104,8 +103,8 @@ def rarefaction(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     named = (("labels", "ours"), ("prototypes", "theirs"), ("prototypes among the novel", "novel"))
     shown = [(name, class_) for name, class_ in named if curves.get(name, {}).get("samples")]
     top = max((curves[name]["samples"][-1] for name, _ in shown), default=1)
-    x, y = Scale(0, top, 58, WIDTH - 12), Scale(0, top, 250, 24)
-    parts = [*legend(shown_legend(shown), 58, 14), *left_axis(y, 58, WIDTH - 12)]
+    x, y = Scale(0, top, 58, WIDTH - 24), Scale(0, top, 250, 24)
+    parts = [*legend(shown_legend(shown), 58, 14), *left_axis(y, 58, WIDTH - 24)]
     parts.append(element("line", x1=x(0), y1=y(0), x2=x(top), y2=y(top), class_="grid dashed"))
     for name, class_ in shown:
         sizes, distinct = curves[name]["samples"], curves[name]["distinct"]

@@ -46,13 +46,13 @@ def render(content: Mapping[str, Any]) -> str:
     return page("Generated protostructures", parts)
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """A document around the parts, with the style inside."""
+def page(title: str, parts: Iterable[str], *, shape: str = "") -> str:
+    """A document around the parts, with the style inside; `broad` is for wide tables."""
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
         f"<title>{escape(title)}</title><style>\n{STYLE.read_text(encoding='utf-8')}</style></head>\n"
-        "<body><main>\n" + "\n".join(parts) + "\n</main></body></html>\n"
+        f"<body><main class='{shape}'>\n" + "\n".join(parts) + "\n</main></body></html>\n"
     )
 
 
@@ -228,4 +228,4 @@ def render_comparison(contents: Sequence[tuple[str, Mapping[str, Any]]], table: 
         line = contents[0][1]["lines"].get(measure)
         lines = {"real data": line["value"]} if line else {}
         parts.append(_figure(charts.intervals(rows, lines, measure), "", shape="narrow"))
-    return page("Comparison", parts)
+    return page("Comparison", parts, shape="broad")

@@ -137,6 +137,19 @@ def test_the_kernel_distance_is_unbiased_and_sees_a_shift():
     assert moved.low > 0
 
 
+def test_intervals_of_the_kernel_distance_hold_0_for_equal_laws_with_heavy_tails():
+    generator = np.random.default_rng(8)
+
+    def draw(n):
+        return generator.normal(size=(n, 6)) * np.sqrt([20, 2, 1, 1, 0.5, 0.1]) * generator.gamma(2.0, 0.5, size=(n, 1))
+
+    held = 0
+    for _ in range(60):
+        found = kernel_distance(draw(2000), draw(2000), generator)
+        held += found.low <= 0 <= found.high
+    assert held >= 50  # of 60; 95 % are 57
+
+
 @settings(max_examples=25)
 @given(seeds)
 def test_overlap_agrees_with_its_definition_point_by_point(seed):
