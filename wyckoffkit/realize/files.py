@@ -36,6 +36,7 @@ def cell_parameters(lattice: NDArray[np.float64]) -> tuple[list[float], list[flo
 def format_triplet(matrix: NDArray[np.int64], offset: NDArray[np.int64]) -> str:
     """The coordinate triplet of an integer matrix and an offset in 24ths.
 
+    >>> from wyckoffkit.operations import parse_triplet
     >>> format_triplet(*parse_triplet("-y+1/2,x-y,z"))
     '-y+1/2,x-y,z'
     """
