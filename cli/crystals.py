@@ -1,4 +1,4 @@
-"""Commands from labels to crystals: realize, relax."""
+"""Commands from labels to crystals and their place among the known ones: realize, relax, hull."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from .options import LabelFile, Rejections, label_lines
 
 if TYPE_CHECKING:
+    from wyckoffkit.hull import Hull
     from wyckoffkit.protostructure import Protostructure
 
 _SHOWN = 20  # failures told one by one
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     """Add this family's commands."""
     app.command()(realize)
     app.command()(relax)
+    app.command()(hull)
 
 
 def realize(
@@ -129,6 +131,84 @@ def relax(
     )
     if failed or rejections.rejected:
         raise typer.Exit(1)
+
+
+def hull(
+    relaxed: Annotated[
+        Path, typer.Argument(metavar="RELAXED", help="A folder that relax wrote, or its relaxed.jsonl.")
+    ],
+    against: Annotated[
+        Path,
+        typer.Option(
+            "--against",
+            help="Known materials: entries or a phase diagram of pymatgen or elemental energies (JSON), a dataset "
+            "(HDF5) or CSV with formation energies.",
+        ),
+    ],
+    scale: Annotated[str | None, typer.Option(help="The energy scale of --against, where it does not name it.")] = None,
+    elements: Annotated[
+        Path | None, typer.Option(help="Elemental energies on the crystals' scale, where --against has none (JSON).")
+    ] = None,
+    correct: Annotated[
+        bool, typer.Option("--correct", help="Give uncorrected PBE energies the MP2020 corrections.")
+    ] = False,
+    known: Annotated[
+        Path | None, typer.Option(help="Labels that are not novel, one a line, or a dataset (HDF5).")
+    ] = None,
+    metastable: Annotated[float, typer.Option(help="eV/atom above the hull that count as metastable.")] = 0.1,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="JSON lines; hull.jsonl beside the input.")
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="Folder for phase diagrams of two and three elements.")] = None,
+) -> None:
+    """Give relaxed crystals their formation energy and their energy above the hull of known materials.
+
+    Energies of two scales are never compared. Example: wyckoffkit hull relaxed/ --against mp_entries.json.gz
+    """
+    import json
+
+    from wyckoffkit.hull import Hull, hull_rows, known_labels, rates, read_references
+    from wyckoffkit.relax import read_relaxed
+
+    zero = read_references(elements, scale=scale).elemental() if elements else None
+    above = Hull(read_references(against, scale=scale), zero)
+    rows = list(
+        hull_rows(
+            read_relaxed(relaxed),
+            above,
+            known=known_labels(known) if known else frozenset(),
+            metastable_up_to=metastable,
+            correct=correct,
+        )
+    )
+    output = output or (relaxed if relaxed.is_dir() else relaxed.parent) / "hull.jsonl"
+    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    placed = sorted((row for row in rows if row["outcome"] == "placed"), key=lambda row: row["energy_above_hull"])
+    for row in placed:
+        typer.echo(f"{row['energy_above_hull']:+9.4f}  {row['formation_energy']:+9.4f}  {row['label']}")
+    _tell([row for row in rows if row["outcome"] != "placed"], output)
+    found = rates(rows)
+    typer.echo(
+        f"{output}: {len(placed)} of {found.n} placed (columns: eV/atom above the hull, formation energy; "
+        f"{above.references.scale}); stable {found.stable}, within {metastable:g} eV/atom {found.metastable}; "
+        f"of the unique {'and novel ' if known else ''}ones, stable {found.sun} and within it {found.msun}"
+        f"{'' if known else ' (whether they are novel is not known without --known)'}",
+        err=True,
+    )
+    if plots:
+        _plot_systems(above, rows, plots)
+    if len(placed) < found.n:
+        raise typer.Exit(1)
+
+
+def _plot_systems(above: Hull, rows: list[dict[str, Any]], folder: Path) -> None:
+    from wyckoffkit.hull import plot_system
+    from wyckoffkit.label import parse_label
+
+    placed = [row for row in rows if row["outcome"] == "placed"]
+    for system in sorted({tuple(parse_label(row["label"]).composition) for row in placed}):
+        if len(system) in (2, 3):
+            plot_system(above, system, placed, folder / f"{'-'.join(system)}.png")
 
 
 def _one_thread_a_process(jobs: int) -> None:
