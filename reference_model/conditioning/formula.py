@@ -46,38 +46,64 @@ def n_classes() -> int:
 
 
 @lru_cache(maxsize=100_000)
-def _from_unconstrained(
-    number: int, used: Used, most: int, n_tokens: int, max_count: int
-) -> tuple[tuple[bool, ...], ...]:
-    """[j][R]: can exactly j positions not used yet hold R atoms of one element together, R = 0 … most?"""
-    can = np.zeros((n_tokens + 1, most + 1), dtype=bool)
-    can[0, 0] = True
+def _from_unconstrained(number: int, used: Used, limit: int, n_tokens: int, max_count: int) -> tuple[int, ...]:
+    """[j] a set of numbers of atoms, as bits, that exactly j positions not used yet can hold of one element."""
+    can = [1] + [0] * n_tokens
+    whole = (1 << limit + 1) - 1
     for (multiplicity, n), taken in zip(classes(number)[1], used, strict=True):
+        steps = sum(1 << count * multiplicity for count in range(1, min(max_count, limit // multiplicity) + 1))
         for _ in range(n - taken):
-            before = can.copy()
-            for count in range(1, min(max_count, most // multiplicity) + 1):
-                shift = count * multiplicity
-                can[1:, shift:] |= before[:-1, : most + 1 - shift]
-    return tuple(map(tuple, can.tolist()))
+            for j in range(n_tokens, 0, -1):
+                can[j] |= _sums(can[j - 1], steps) & whole
+    return tuple(can)
+
+
+def _sums(a: int, b: int) -> int:
+    """The set of all sums of an element of a and one of b."""
+    out = 0
+    while a:
+        low = a & -a
+        out |= b << low.bit_length() - 1
+        a ^= low
+    return out
+
+
+@lru_cache(maxsize=200_000)
+def _takings(number: int, free: Used) -> tuple[tuple[int, int, Used], ...]:
+    """(atoms, tokens, what is left) of every way to take constrained positions."""
+    constrained = classes(number)[0]
+    return tuple(
+        (
+            sum(n * m for n, (m, _) in zip(taken, constrained, strict=True)),
+            sum(taken),
+            tuple(n - t for n, t in zip(free, taken, strict=True)),
+        )
+        for taken in product(*(range(n + 1) for n in free))
+    )
 
 
 @lru_cache(maxsize=1_000_000)
-def reachable(number: int, free: Used, lacking: tuple[Element, ...], n_left: int, max_count: int) -> bool:
-    """Can exactly n_left tokens give each element the atoms it lacks, with so many free constrained positions?"""
+def reachable(
+    number: int, free: Used, lacking: tuple[Element, ...], n_left: int, max_count: int, limit: int = 1000
+) -> bool:
+    """Can exactly n_left tokens give each element the atoms it lacks, with so many free constrained positions?
+
+    No element lacks more atoms than the limit.
+    """
     if not lacking:
         return n_left == 0
-    if any(lack < 0 for lack, _ in lacking) or n_left < sum(lack > 0 for lack, _ in lacking):
+    if n_left < len(lacking) - [lack for lack, _ in lacking].count(0):
         return False
     (lack, used), others = lacking[0], lacking[1:]
-    can = _from_unconstrained(number, used, lack, n_left, max_count)
-    constrained = classes(number)[0]
-    for taken in product(*(range(n + 1) for n in free)):
-        rest = lack - sum(n * m for n, (m, _) in zip(taken, constrained, strict=True))
-        if rest < 0 or sum(taken) > n_left:
+    if lack == 0:
+        return reachable(number, free, others, n_left, max_count, limit)
+    can = _from_unconstrained(number, used, limit, n_left, max_count)
+    for atoms_taken, tokens, left in _takings(number, free):
+        rest = lack - atoms_taken
+        if rest < 0 or tokens > n_left:
             continue
-        left = tuple(n - t for n, t in zip(free, taken, strict=True))
-        for j in range(n_left - sum(taken) + 1):
-            if can[j][rest] and reachable(number, left, others, n_left - sum(taken) - j, max_count):
+        for j in range(n_left - tokens + 1):
+            if can[j] >> rest & 1 and reachable(number, left, others, n_left - tokens - j, max_count, limit):
                 return True
     return False
 
@@ -98,9 +124,6 @@ class Formula:
     def n_roles(self) -> int:
         return len(self.amounts)
 
-    def multiples(self) -> range:
-        return range(1, self.max_atoms // sum(self.amounts) + 1)
-
     def n_allowed(self, batch: Batch, n: Tensor) -> Tensor:
         pairs, inverse = torch.stack([batch.space_group, n], 1).unique(dim=0, return_inverse=True)
         can = [self.possible(number, tokens) for number, tokens in pairs.tolist()]
@@ -108,19 +131,20 @@ class Formula:
 
     def possible(self, number: int, n: int) -> bool:
         """Whether an empty cell of the group can be filled with exactly n tokens."""
-        free = tuple(count for _, count in classes(number)[0])
-        none = (0,) * len(classes(number)[1])
-        start = tuple((0, none) for _ in range(self.n_roles if self.elements else 0))
-        return self._feasible(number, free, start, n)
+        return bool(_multiples(self, number, n))
 
-    def _feasible(self, number: int, free: Used, present: tuple[Element, ...], n_left: int) -> bool:
+    def _feasible(
+        self, number: int, free: Used, present: tuple[Element, ...], n_left: int, multiples: tuple[int, ...]
+    ) -> bool:
         """Whether elements that have these atoms can end in the formula; an anonymous one may add elements."""
         none = (0,) * len(classes(number)[1])
-        for k in self.multiples():
+        for k in multiples:
             for amounts in self._assignments(len(present)):
                 lacking = [(k * a - has, used) for a, (has, used) in zip(amounts, present, strict=False)]
+                if any(lack < 0 for lack, _ in lacking):
+                    continue
                 lacking += [(k * a, none) for a in amounts[len(present) :]]
-                if reachable(number, free, tuple(sorted(lacking)), n_left, self.max_count):
+                if reachable(number, free, tuple(sorted(lacking)), n_left, self.max_count, self.max_atoms):
                     return True
         return False
 
@@ -229,6 +253,16 @@ class _Answers:
     """(B, R + 2, classes, P) bool."""
 
 
+@lru_cache(maxsize=100_000)
+def _multiples(formula: Formula, number: int, n: int) -> tuple[int, ...]:
+    """How many formula units an empty cell of the group can hold in exactly n tokens."""
+    c_classes, u_classes = classes(number)
+    free, none = tuple(count for _, count in c_classes), (0,) * len(u_classes)
+    start = tuple((0, none) for _ in range(formula.n_roles if formula.elements else 0))
+    every = range(1, formula.max_atoms // sum(formula.amounts) + 1)
+    return tuple(k for k in every if formula._feasible(number, free, start, n, (k,)))
+
+
 @lru_cache(maxsize=200_000)
 def _solve(formula: Formula, state: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     R, P = formula.n_roles, formula.max_count
@@ -242,6 +276,9 @@ def _solve(formula: Formula, state: tuple[int, ...]) -> tuple[np.ndarray, np.nda
     if n_present > R:
         return constrained, unconstrained
     none = (0,) * len(u_classes)
+    placed = sum(n for _, n in c_classes) - sum(free) + sum(sum(used) for _, used in present)
+    multiples = _multiples(formula, number, n_left + placed)
+    most = max(multiples, default=0) * max(formula.amounts)
     for role in range(R + 1):
         if role == R and (formula.elements is not None or n_present == R):
             continue
@@ -253,7 +290,7 @@ def _solve(formula: Formula, state: tuple[int, ...]) -> tuple[np.ndarray, np.nda
         def feasible(free: Used, element: Element, role: int = role, others: tuple[Element, ...] = others) -> bool:
             place = role if role < R else len(others)
             now = (*others[:place], element, *others[place:])
-            return formula._feasible(number, free, now, n_left - 1)
+            return formula._feasible(number, free, now, n_left - 1, multiples)
 
         for i, (multiplicity, _) in enumerate(c_classes):
             if free[i] > 0:
@@ -262,7 +299,7 @@ def _solve(formula: Formula, state: tuple[int, ...]) -> tuple[np.ndarray, np.nda
         for i, (multiplicity, n) in enumerate(u_classes):
             if used[i] < n:
                 more = tuple(t + (i == k) for k, t in enumerate(used))
-                for count in range(1, min(P, (formula.max_atoms - has) // multiplicity) + 1):
+                for count in range(1, min(P, (most - has) // multiplicity) + 1):
                     unconstrained[role, i, count - 1] = feasible(free, (has + count * multiplicity, more))
     return constrained, unconstrained
 

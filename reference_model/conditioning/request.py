@@ -21,7 +21,7 @@ from ..batch import Batch
 from .constraints import Constraint, Elements, MaxAtoms
 from .formula import Formula, reduced
 
-LARGEST_CELL = 240
+LARGEST_CELL = 120
 """Atoms in the conventional cell up to which a formula is multiplied where no limit is given."""
 
 
