@@ -244,8 +244,11 @@ def _parsed(file: Path, rejections: Rejections) -> Iterator[Protostructure]:
 
 
 @contextmanager
-def progress_bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on stderr with what is done, the time left and a remark; gives the function that advances it by one."""
+def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """A bar on stderr with what is done, the time left and a remark; gives the function that advances it by one.
+
+    The function takes the remark, and the total where that becomes known on the way.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -258,4 +261,10 @@ def progress_bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, remark="")
-        yield lambda remark: bar.update(task, advance=1, remark=remark)
+
+        def advance(remark: str, total: int | None = None) -> None:
+            if total is not None:
+                bar.update(task, total=total)
+            bar.update(task, advance=1, remark=remark)
+
+        yield advance

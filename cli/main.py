@@ -11,7 +11,7 @@ import typer
 from wyckoffkit import __version__
 from wyckoffkit.errors import WyckoffkitError
 
-from . import crystals, datasets, groups, labels, questions, structures
+from . import crystals, datasets, discovery, groups, labels, questions, structures
 
 app = typer.Typer(
     name="wyckoffkit",
@@ -38,7 +38,7 @@ def _main(
     pass
 
 
-for family in (labels, groups, questions, structures, datasets, crystals):
+for family in (labels, groups, questions, structures, datasets, crystals, discovery):
     family.register(app)
 
 

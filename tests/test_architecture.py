@@ -17,7 +17,7 @@ ORDER = {
     "wyckoffkit": (
         "errors tables elements spacegroup operations protostructure canonical label repair wren collapse "
         "enumeration symmetry supergroup subgroups encoding canonical_columns textlines dataset tensorfile sources "
-        "build realize relax hull metrics"
+        "build realize relax hull discover metrics"
     ).split(),
     "reference_model": (
         "element_features config batch transitions streams diffusion network sampler conditioning likelihood "

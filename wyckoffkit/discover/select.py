@@ -1,0 +1,112 @@
+"""Which labels are worth a relaxation: new, realizable, of wanted elements, neutral if asked."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from ..collapse import collapses
+from ..elements import ATOMIC_NUMBER
+from ..errors import ProtostructureError
+from ..label import format_label
+from ..protostructure import Protostructure
+
+_NOBLE_GASES = frozenset(["He", "Ne", "Ar", "Kr", "Xe", "Rn", "Og"])
+# First atomic numbers of the blocks of the periodic table, as IUPAC draws it with La and Ac in the f block.
+_BLOCKS = {
+    "s": (*range(1, 5), *range(11, 13), *range(19, 21), *range(37, 39), *range(55, 57), *range(87, 89)),
+    "p": (*range(5, 11), *range(13, 19), *range(31, 37), *range(49, 55), *range(81, 87), *range(113, 119)),
+    "d": (*range(21, 31), *range(39, 49), *range(71, 81), *range(103, 113)),
+    "f": (*range(57, 71), *range(89, 103)),
+}
+
+
+def elements_of(words: Iterable[str]) -> frozenset[str]:
+    """The elements that these words name: symbols, blocks (s, p, d, f) written as `s-block`, or `noble-gases`.
+
+    Raises ProtostructureError for a word that names none.
+    """
+    found: set[str] = set()
+    for word in words:
+        if word in ATOMIC_NUMBER:
+            found.add(word)
+        elif word == "noble-gases":
+            found |= _NOBLE_GASES
+        elif word.endswith("-block") and word[:-6] in _BLOCKS:
+            numbers = set(_BLOCKS[word[:-6]])
+            found |= {symbol for symbol, z in ATOMIC_NUMBER.items() if z in numbers}
+        else:
+            raise ProtostructureError(f"{word!r} names no elements: write a symbol, s-block … f-block, or noble-gases")
+    return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a candidate must be."""
+
+    allowed: frozenset[str] = frozenset(ATOMIC_NUMBER)
+    """Elements it may hold."""
+    without: frozenset[str] = _NOBLE_GASES
+    """Elements it must not hold."""
+    most_atoms: int | None = None
+    """In the primitive cell, at most."""
+    charge_neutral: bool = False
+    """Oxidation states that add up to nothing exist, by smact."""
+    known: frozenset[str] = frozenset()
+    """Labels (canonical, affine) that are not novel."""
+
+
+@dataclass(slots=True)
+class Selection:
+    """Goes through protostructures once and remembers why some were not chosen."""
+
+    wanted: Wanted
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def choose(self, protostructures: Iterable[Protostructure]) -> Iterator[Protostructure]:
+        """Those that are wanted, each once."""
+        seen: set[str] = set()
+        for protostructure in protostructures:
+            label = format_label(protostructure.canonical("affine"))
+            reason = "chosen before" if label in seen else self._refusal(protostructure, label)
+            seen.add(label)
+            if reason:
+                self.refused[reason] += 1
+            else:
+                yield protostructure
+
+    def _refusal(self, protostructure: Protostructure, label: str) -> str:
+        wanted, elements = self.wanted, set(protostructure.composition)
+        if label in wanted.known:
+            return "known"
+        if elements & wanted.without:
+            return "an element that is not wanted"
+        if not elements <= wanted.allowed:
+            return "an element that is not allowed"
+        if wanted.most_atoms is not None and primitive_atoms(protostructure) > wanted.most_atoms:
+            return "too many atoms"
+        if collapses(protostructure):
+            return "collapses"
+        if wanted.charge_neutral and not is_neutral(tuple(sorted(protostructure.composition.items()))):
+            return "not charge neutral"
+        return ""
+
+
+def primitive_atoms(protostructure: Protostructure) -> int:
+    """Atoms in the primitive cell."""
+    lattice_points = {"P": 1, "A": 2, "C": 2, "I": 2, "R": 3, "F": 4}[protostructure.space_group.symbol[0]]
+    return protostructure.n_atoms // lattice_points
+
+
+@lru_cache(maxsize=1 << 16)
+def is_neutral(composition: tuple[tuple[str, int], ...]) -> bool:
+    """Whether smact finds oxidation states that add up to nothing. Raises ProtostructureError without smact."""
+    try:
+        screening: Any = importlib.import_module("smact.screening")
+    except ImportError:
+        raise ProtostructureError("charge neutrality is judged by smact: pip install 'wyckoffkit[evaluate]'") from None
+    return bool(screening.smact_validity("".join(f"{element}{n}" for element, n in composition)))
