@@ -104,7 +104,7 @@ def compare_embeddings(
         int((~known).sum()),
         distance(x),
         distance(novel),
-        kernel_distance(chosen, points, generator),
+        kernel_distance(chosen, points),
         overlap(chosen, points),
         {name: _quantiles(name, values, facts.moments.n) for name, values in energies.items()},
         {name: _shares(values, edges) for name, values in energies.items()},
