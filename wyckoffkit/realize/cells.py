@@ -5,6 +5,8 @@ Conventional cells of International Tables A: unique axis b in monoclinic, hexag
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,22 +77,31 @@ def standard_orientation(lattice: Floats) -> Floats:
     return np.linalg.cholesky(lattice @ lattice.T).astype(np.float64)
 
 
+@cache
+def _projector(crystal_system: str) -> Floats:
+    """(9, 9) from a tensor, row by row, to the part that keeps the crystal system and the volume."""
+    rows = np.zeros((9, 9))
+    entries = {(0, 0): [(0, 0)], (1, 1): [(1, 1)], (2, 2): [(2, 2)]}
+    match crystal_system:
+        case "cubic":
+            entries = {(i, i): [(0, 0), (1, 1), (2, 2)] for i in range(3)}
+        case "tetragonal" | "trigonal" | "hexagonal":
+            entries[0, 0] = entries[1, 1] = [(0, 0), (1, 1)]
+        case "monoclinic":
+            entries[0, 2] = entries[2, 0] = [(0, 2), (2, 0)]
+        case "triclinic":
+            entries = {(i, j): [(i, j), (j, i)] for i in range(3) for j in range(3)}
+    for (i, j), mean_of in entries.items():
+        for m, n in mean_of:
+            rows[3 * i + j, 3 * m + n] += 1 / len(mean_of)
+    rows[0:9:4] -= rows[0:9:4].mean(axis=0)
+    return rows.T
+
+
 def allowed_strain(crystal_system: str, tensors: Floats) -> Floats:
     """The part of tensors (K, 3, 3) that keeps the crystal system and the volume, as strains of a cell set up as above.
 
     The mean of a tensor over the point group; its trace, which would change the volume, is taken off.
     """
-    strain = np.zeros_like(tensors)
-    trace_free: Floats = tensors[:, (0, 1, 2), (0, 1, 2)]
-    trace_free = trace_free - trace_free.mean(axis=1, keepdims=True)
-    match crystal_system:
-        case "cubic":
-            return strain
-        case "tetragonal" | "trigonal" | "hexagonal":
-            trace_free[:, :2] = trace_free[:, :2].mean(axis=1, keepdims=True)
-        case "monoclinic":
-            strain[:, 0, 2] = strain[:, 2, 0] = (tensors[:, 0, 2] + tensors[:, 2, 0]) / 2
-        case "triclinic":
-            strain = (tensors + tensors.transpose(0, 2, 1)) / 2
-    strain[:, (0, 1, 2), (0, 1, 2)] = trace_free
-    return strain
+    strains: Floats = (tensors.reshape(-1, 9) @ _projector(crystal_system)).reshape(-1, 3, 3)
+    return strains

@@ -18,7 +18,7 @@ from ..protostructure import Protostructure
 from .cells import draw_shapes, standard_orientation
 from .orbits import occupied
 from .packing import Candidates, Packing
-from .sizes import radii_sums, usual_distances, volume_of
+from .sizes import RADII, usual_distances, volume_of
 from .trial import (
     ACCEPTED,
     COLLAPSES,
@@ -98,13 +98,15 @@ def realize(
 def _task(protostructure: Protostructure) -> _Task:
     group = protostructure.space_group
     layout = occupied(group.number, tuple(orbit.letter for orbit in protostructure.orbits))
-    composition = protostructure.composition
-    elements = tuple(ATOMIC_NUMBER[element] for element in composition)
-    kind = np.array([elements.index(ATOMIC_NUMBER[orbit.element]) for orbit in protostructure.orbits])
-    pairs = np.ix_(kind, kind[layout.orbit])
-    numbers = np.array(elements)[kind[layout.orbit]]
-    packing = Packing(layout, group.crystal_system, usual_distances(elements, tuple(composition.values()))[pairs])
-    return _Task(protostructure, packing, radii_sums(protostructure, layout.orbit), numbers, volume_of(numbers))
+    atomic = [ATOMIC_NUMBER[orbit.element] for orbit in protostructure.orbits]
+    elements = tuple(dict.fromkeys(atomic))
+    kind = np.array([elements.index(z) for z in atomic])
+    amounts = np.bincount(kind, weights=layout.amounts)
+    usual = usual_distances(elements, tuple(amounts.tolist()))[kind[:, None], kind[layout.orbit]]
+    numbers = np.array(atomic)[layout.orbit]
+    radii = RADII[atomic]
+    sums = radii[:, None] + radii[layout.orbit]
+    return _Task(protostructure, Packing(layout, group.crystal_system, usual), sums, numbers, volume_of(numbers))
 
 
 def _attempt(task: _Task, generator: np.random.Generator, symprec: float) -> tuple[Floats, Floats, float, Trial]:
@@ -122,7 +124,7 @@ def _attempt(task: _Task, generator: np.random.Generator, symprec: float) -> tup
     if grown_contact < LEAST_CONTACT:
         return lattice, parameters, grown_contact, Trial(OVERLAP, _overlap(task, contacts.distances[0]))
     crystal = build(task.protostructure, lattice, parameters)
-    trial = check(task.protostructure, primitive_cell(task.protostructure, crystal), symprec)
+    trial = check(task.protostructure, primitive_cell(task.protostructure, crystal), symprec, overlap_free=True)
     return lattice, parameters, grown_contact, trial
 
 

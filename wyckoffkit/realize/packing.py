@@ -33,6 +33,7 @@ _CELL_STEP = 0.6
 _LARGEST_STRAIN = 0.1
 # Moving atoms apart ends where this many steps did not gain this factor of room.
 _PATIENCE = 4
+_UNITY = np.eye(3)
 _GAIN = 1.01
 
 
@@ -163,8 +164,15 @@ class Packing:
         pressed = np.maximum(own.max() - contacts.lengths, 0.0) / contacts.lengths * amounts.sum()
         virial += (contacts.translations * pressed[..., None]).transpose(0, 2, 1) @ contacts.translations
         strain = allowed_strain(self.crystal_system, virial) * (_CELL_STEP / (amounts * own**2).sum())
-        largest = np.abs(strain).max(axis=(1, 2))
-        strain *= (np.minimum(largest, _LARGEST_STRAIN) / np.maximum(largest, 1e-12))[:, None, None]
-        strained: Floats = lattices + lattices @ strain
-        strained *= np.cbrt(np.linalg.det(lattices) / np.linalg.det(strained))[:, None, None]
+        largest = np.abs(strain).reshape(k, 9).max(axis=1)
+        if largest.max() > _LARGEST_STRAIN:
+            strain *= (_LARGEST_STRAIN / np.maximum(largest, _LARGEST_STRAIN))[:, None, None]
+        # Traceless strains keep the volume to first order; the rest is scaled away. det(1 + e) without LU.
+        e = strain + _UNITY
+        grown = (
+            e[:, 0, 0] * (e[:, 1, 1] * e[:, 2, 2] - e[:, 1, 2] * e[:, 2, 1])
+            - e[:, 0, 1] * (e[:, 1, 0] * e[:, 2, 2] - e[:, 1, 2] * e[:, 2, 0])
+            + e[:, 0, 2] * (e[:, 1, 0] * e[:, 2, 1] - e[:, 1, 1] * e[:, 2, 0])
+        )
+        strained: Floats = (lattices @ e) / np.cbrt(grown)[:, None, None]
         return strained

@@ -64,7 +64,7 @@ def volume_of(numbers: NDArray[np.int64]) -> float:
 
 
 @lru_cache(maxsize=4096)
-def usual_distances(elements: tuple[int, ...], amounts: tuple[int, ...]) -> NDArray[np.float64]:
+def usual_distances(elements: tuple[int, ...], amounts: tuple[float, ...]) -> NDArray[np.float64]:
     """(E, E) Å: how close two of these elements usually come in a crystal with these amounts of them.
 
     The sum of covalent radii, and more between two anions or two cations.

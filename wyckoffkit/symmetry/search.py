@@ -66,7 +66,7 @@ def protostructure_of(
     check_search(symprec, angle_tolerance, engine)
     check_distances(crystal, symprec)
     found = ENGINES[engine](crystal, symprec, angle_tolerance)
-    protostructure = _count_orbits(crystal, *found)
+    protostructure = count_orbits(crystal, *found)
     return protostructure if profile is None else protostructure.canonical(profile)
 
 
@@ -109,7 +109,8 @@ def _moyopy(crystal: Crystal, symprec: float, angle_tolerance: float | None) -> 
     import moyopy
 
     # moyo logs a warning for each cell that is not its group's own; the orbits counted here are right in any cell.
-    _LOGGER.setLevel(logging.ERROR)
+    if _LOGGER.level != logging.ERROR:  # setting it empties a cache of all loggers
+        _LOGGER.setLevel(logging.ERROR)
     angle = None if angle_tolerance is None else math.radians(angle_tolerance)
     try:
         cell = moyopy.Cell(crystal.lattice.tolist(), crystal.frac.tolist(), crystal.numbers.tolist())
@@ -145,7 +146,7 @@ def _spglib(crystal: Crystal, symprec: float, angle_tolerance: float | None) -> 
 ENGINES: dict[str, Callable[[Crystal, float, float | None], Found]] = {"moyopy": _moyopy, "spglib": _spglib}
 
 
-def _count_orbits(crystal: Crystal, number: int, letters: list[str], first: list[int]) -> Protostructure:
+def count_orbits(crystal: Crystal, number: int, letters: list[str], first: list[int]) -> Protostructure:
     """One orbit for each first site, checked: the positions must hold the elements in the crystal's own ratio."""
     group = SpaceGroup.from_number(number)
     numbers = crystal.numbers.tolist()
