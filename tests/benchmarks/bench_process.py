@@ -10,6 +10,7 @@ are a material.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 import time
@@ -103,11 +104,12 @@ def variables(batch: Batch, t: Tensor) -> list[tuple[Tensor, Tensor]]:
 
 
 def theirs(checkout: str) -> object:
-    """Their d3pm module, with a stand-in for torch_geometric, which the steps measured do not call."""
+    """Their d3pm module; without torch_geometric a stand-in for it, which the steps measured do not call."""
     sys.path.insert(0, checkout)
-    geometric = types.ModuleType("torch_geometric")
-    geometric.utils = geometric.data = types.SimpleNamespace()  # type: ignore[attr-defined]
-    sys.modules.setdefault("torch_geometric", geometric)
+    if importlib.util.find_spec("torch_geometric") is None:
+        geometric = types.ModuleType("torch_geometric")
+        geometric.utils = geometric.data = types.SimpleNamespace()  # type: ignore[attr-defined]
+        sys.modules["torch_geometric"] = geometric
     from wyckoff_generation.models.d3pm import d3pm
 
     return d3pm
