@@ -106,7 +106,7 @@ def variables(batch: Batch, t: Tensor) -> list[tuple[Tensor, Tensor]]:
 def theirs(checkout: str) -> object:
     """Their d3pm module; without torch_geometric a stand-in for it, which the steps measured do not call."""
     sys.path.insert(0, checkout)
-    if importlib.util.find_spec("torch_geometric") is None:
+    if "torch_geometric" not in sys.modules and importlib.util.find_spec("torch_geometric") is None:
         geometric = types.ModuleType("torch_geometric")
         geometric.utils = geometric.data = types.SimpleNamespace()  # type: ignore[attr-defined]
         sys.modules["torch_geometric"] = geometric
