@@ -109,7 +109,7 @@ def _digest(path: Path) -> str:
 def _validation(found: dict[str, float] | None) -> str:
     if not found or "bits" not in found:
         return "not measured"
-    return f"{found['bits']:.2f} ± {found['bits_error']:.2f} bits a material (upper bound, corrected for settings)"
+    return f"{found['bits']:.2f} ± {found['bits_error']:.2f} bits a material (the objective's bound, less settings)"
 
 
 def _evaluation(paths: list[Path]) -> str:

@@ -11,7 +11,7 @@ import ast
 import csv
 import json
 import pathlib
-import pickle
+import pickle  # only for UnpicklingError, which torch raises: nothing is unpickled
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
+import pickle  # only for UnpicklingError, which torch raises: nothing is unpickled
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal

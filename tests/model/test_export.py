@@ -76,7 +76,7 @@ def test_shipped_files_are_those_their_card_names(card):
 
 
 def test_the_shipped_model_keeps_its_quality():
-    # Over 10,000 samples the shipped model is 98.8 % unique and 45 % novel (its card); these bounds leave room.
+    # Over 10,000 samples the shipped model is 98.8 % unique and 45 % novel (docs/results.md); the bounds leave room.
     torch.set_num_threads(1)
     drawn = sample(1000, seed=1)
     labels = [s.label for s in drawn]
