@@ -14,7 +14,6 @@ from torch import Tensor
 from reference_model.batch import Batch
 from reference_model.diffusion import (
     Diffusion,
-    _CrossEntropy,
     count_loss,
     cross_entropy,
     jump_loss,
@@ -25,6 +24,7 @@ from reference_model.diffusion import (
     n_variables,
     thin,
 )
+from reference_model.diffusion.losses import _CrossEntropy
 from reference_model.transitions import Prior, Schedule
 
 FALSE_ALARM = 1e-6
