@@ -155,6 +155,8 @@ class TrainConfig:
     log_steps: int = 20
     checkpoint_minutes: float = 5.0
     seed: int = 0
+    initialised_from: str = ""
+    """SHA-256 of the checkpoint whose weights the run starts from; empty: drawn from the seed."""
 
     def __post_init__(self) -> None:
         for name in ("steps", "epochs", "minutes"):

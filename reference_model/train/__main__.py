@@ -35,8 +35,13 @@ def main(
     data: Annotated[Path, typer.Argument(help="Dataset (HDF5) as written by `wyckoffkit build-dataset`.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Run folder; continued if a run is in it.")],
     config: Annotated[
-        str, typer.Option(help="paper, released, compact, or a TOML file with [model] and [train].")
-    ] = "compact",
+        str | None,
+        typer.Option(help="paper, released, compact (default), or a TOML file with [model] and [train]."),
+    ] = None,
+    initialise: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint of the same model to start from; without --config its model is taken."),
+    ] = None,
     objective: Annotated[ObjectiveName | None, typer.Option(help="What the network learns.")] = None,
     prior: Annotated[PriorName | None, typer.Option(help="What noise turns materials into.")] = None,
     minutes: Annotated[float | None, typer.Option(help="Budget of time.")] = None,
@@ -89,9 +94,9 @@ def main(
         torch.set_num_threads(threads)
     console = Console(stderr=True)
     try:
-        model, settings = choose(config, model_given, given, set_ or [])
+        model, settings = choose(config, model_given, given, set_ or [], initialise)
         with live_progress(console) as (log, tick):
-            progress = train(data, out, model, settings, device=device, log=log, tick=tick)
+            progress = train(data, out, model, settings, initialise=initialise, device=device, log=log, tick=tick)
     except WyckoffkitError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)
         raise typer.Exit(1) from None

@@ -8,6 +8,7 @@ from typing import Any
 
 from wyckoffkit import CheckpointError
 
+from ..checkpoint import read_checkpoint
 from ..config import ModelConfig, TrainConfig
 
 NAMES = ("paper", "released", "compact")
@@ -15,13 +16,24 @@ BUDGETS = ("steps", "epochs", "minutes")
 
 
 def choose(
-    config: str, model: dict[str, Any], train: dict[str, Any], settings: list[str]
+    config: str | None,
+    model: dict[str, Any],
+    train: dict[str, Any],
+    settings: list[str],
+    initialise: Path | None = None,
 ) -> tuple[ModelConfig, TrainConfig]:
     """Later sources win; a value of None in `model` or `train` (a flag not given) does not count.
 
+    Without `config` the model is that of the checkpoint `initialise`, or compact.
+
     Raises CheckpointError for a file or key that means nothing.
     """
-    tables = {"model": {"name": config}, "train": {}} if config in NAMES else _read_toml(Path(config))
+    if config is None and initialise is not None:
+        tables = {"model": read_checkpoint(initialise).config.to_dict(), "train": {}}
+    elif config is None or config in NAMES:
+        tables = {"model": {"name": config or "compact"}, "train": {}}
+    else:
+        tables = _read_toml(Path(config))
     for table, values in (("model", model), ("train", train)):
         tables[table] |= {key: value for key, value in values.items() if value is not None}
     for text in settings:
@@ -33,7 +45,7 @@ def choose(
     try:
         return ModelConfig.named(name, **tables["model"]), TrainConfig.from_dict(tables["train"])
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{config}: {error}") from None
+        raise CheckpointError(f"{config or initialise or 'compact'}: {error}") from None
 
 
 def _read_toml(path: Path) -> dict[str, dict[str, Any]]:

@@ -151,6 +151,12 @@ class Run:
         self._start_clock()
         return True
 
+    def initialise(self, checkpoint: Checkpoint) -> None:
+        """Start from the averaged weights of `checkpoint`, which is of the same model configuration."""
+        weights = checkpoint.ema or checkpoint.weights
+        self.network.load_state_dict(weights)
+        self.average.network.load_state_dict(weights)
+
     def train(self) -> Progress:
         """Train to the end of the budget, to early stopping, or until `stop_requested`; the last state is saved."""
         config, progress = self.config, self.progress

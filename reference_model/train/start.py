@@ -6,14 +6,15 @@ import hashlib
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wyckoffkit import DatasetError
+from wyckoffkit import CheckpointError, DatasetError
 
-from ..checkpoint import Checkpoint
+from ..checkpoint import Checkpoint, read_checkpoint
 from ..config import ModelConfig, TrainConfig
 from ..reference import ReferencePack, build_reference, write_reference
 from ..transitions import Prior
@@ -37,17 +38,23 @@ def train(
     model: ModelConfig,
     config: TrainConfig,
     *,
+    initialise: Path | None = None,
     device: str = "cpu",
     log: Callable[[Record], None] = lambda record: None,
     tick: Callable[[float, Progress], None] = lambda fraction, progress: None,
 ) -> Progress:
     """Train `model` on the training split of the dataset file `data`, or continue the run in `folder`.
 
-    Leaves `checkpoint.safetensors` (last), `best.safetensors` (best averaged weights by validation),
-    `reference.safetensors` (reference pack) and `log.jsonl` there. Raises DatasetError or CheckpointError.
+    `initialise` is a checkpoint of the same model whose weights a new run starts from (a run that is continued has its
+    own, but must have begun so). Leaves `checkpoint.safetensors` (last), `best.safetensors` (best averaged weights by
+    validation), `reference.safetensors` (reference pack) and `log.jsonl` there. Raises DatasetError or CheckpointError.
     """
     from wyckoffkit.dataset import read_dataset
 
+    start = None
+    if initialise is not None:
+        start = starting_point(initialise, model)
+        config = replace(config, initialised_from=file_digest(initialise))
     dataset = read_dataset(data)
     chosen = dataset.indices("train")
     if len(chosen) == 0:
@@ -72,7 +79,8 @@ def train(
         if len(held_out):
             validation = Validation(dataset.columns.select(held_out), template, pack, config, place, augmentation)
         run = Run(folder, template, config, training, device=place, validate=validation, tick=tick)
-        run.resume()
+        if not run.resume() and start is not None:
+            run.initialise(start)
         if rank() != 0:
             return run.train()
         write_reference(folder / REFERENCE, pack)
@@ -109,12 +117,24 @@ def blank_checkpoint(model: ModelConfig, pack: ReferencePack) -> Checkpoint:
 
 
 def _provenance(path: Path, dataset: Dataset, n_train: int) -> dict[str, Any]:
-    sha = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            sha.update(block)
     kept = {key: str(dataset.attributes[key]) for key in ("licence", "sources") if key in dataset.attributes}
-    return {"file": path.name, "sha256": sha.hexdigest(), "training_materials": n_train, **kept}
+    return {"file": path.name, "sha256": file_digest(path), "training_materials": n_train, **kept}
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def starting_point(path: Path, model: ModelConfig) -> Checkpoint:
+    """The checkpoint at `path`, if it is of `model`; CheckpointError names the options in which it differs."""
+    checkpoint = read_checkpoint(path)
+    theirs, ours = checkpoint.config.to_dict(), model.to_dict()
+    differing = [f"{key} {theirs[key]!r} (not {ours[key]!r})" for key in theirs if theirs[key] != ours[key]]
+    if differing:
+        raise CheckpointError(f"{path} cannot start this run, its model has {', '.join(differing)}")
+    return checkpoint
 
 
 @contextmanager

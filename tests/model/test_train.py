@@ -16,11 +16,13 @@ from reference_model.batch import Batch
 from reference_model.checkpoint import Checkpoint, read_checkpoint
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.network import build_network
+from reference_model.train.choices import choose
 from reference_model.train.data import TrainingData, epoch_order
 from reference_model.train.engine import BEST, CHECKPOINT, Run, stream_seed
 from reference_model.train.objective import Objective, Question
 from reference_model.train.optimiser import Average, moments, rate
 from reference_model.train.runlog import JsonLines
+from reference_model.train.start import starting_point
 from reference_model.transitions import Prior
 from wyckoffkit import CheckpointError, WyckoffkitError
 
@@ -344,3 +346,24 @@ def test_a_loss_asks_nothing_of_the_device_and_lets_nothing_fall_back(name, obje
     loss.backward()
     used = [p.grad.device.type for p in network.parameters() if p.grad is not None]
     assert set(used) == {"meta"}
+
+
+def test_a_run_that_is_initialised_begins_with_the_averaged_weights_of_that_checkpoint(tmp_path):
+    first = make_run(tmp_path / "first")
+    first.train()
+    begun = read_checkpoint(tmp_path / "first" / CHECKPOINT)
+    second = make_run(tmp_path / "second", replace(SETTINGS, seed=7))
+    assert not same_tensors(dict(second.network.state_dict()), begun.ema)
+    second.initialise(begun)
+    assert same_tensors(dict(second.network.state_dict()), begun.ema)
+    assert same_tensors(dict(second.average.network.state_dict()), begun.ema)
+
+
+def test_a_checkpoint_of_another_model_cannot_start_a_run_and_the_options_are_named(tmp_path):
+    make_run(tmp_path).save()
+    path = tmp_path / CHECKPOINT
+    assert starting_point(path, MODEL).config == MODEL
+    with pytest.raises(CheckpointError, match=r"cannot start this run, its model has hidden_size 8 \(not 16\)"):
+        starting_point(path, replace(MODEL, hidden_size=16))
+    model, settings = choose(None, {}, {"steps": 3}, [], path)
+    assert (model, settings.steps) == (MODEL, 3)
