@@ -83,13 +83,18 @@ def build_dataset(
             output,
             options=options,
             split=_split(split, split_counts, split_file, seed),
-            workers=workers or os.cpu_count() or 1,
+            workers=workers or _cores(),
             timeout=timeout,
             scheduler=scheduler,
             licence=licence,
             progress=show,
         )
     _tell(outcome)
+
+
+def _cores() -> int:
+    """Those that this process may use: a batch system, or `taskset`, may have given it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _rules(text: str | None) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ def build_dataset(
     """
     output = Path(output)
     state = _Build(options or BuildOptions(), progress or (lambda _: None))
-    sources = state.open(paths)
+    sources = state.open(paths, output)
     with _shard_folder(output) as folder:
         tasks = state.tasks(sources, folder)
         if scheduler:
@@ -102,11 +102,14 @@ class _Build:
     """File name of each shard."""
     lengths: list[int] = field(default_factory=list)
 
-    def open(self, paths: Sequence[str | Path]) -> list[Source]:
+    def open(self, paths: Sequence[str | Path], output: Path) -> list[Source]:
         sources = []
-        for path in paths:
+        realign = "misaligned" in self.options.clean
+        for path in map(Path, paths):
+            if output.exists() and path.exists() and output.samefile(path):
+                raise DatasetError(f"{output}: the output is one of the sources")
             try:
-                sources.append(Source(Path(path), self.options.structure, realign="misaligned" in self.options.clean))
+                sources.append(Source(path, self.options.structure, realign=realign, except_for=output))
             except DatasetError as error:
                 self.problems.append(str(error))
         if not sources:

@@ -19,6 +19,9 @@ from ..symmetry import protostructure_of
 from .options import BuildOptions
 
 _COLUMNS = ("space_group", "offset", "position", "element", "count")
+_MAX_NAME = 200
+_MAX_REASON = 1000
+"""Bytes. Text columns are as wide as their longest entry, so one entry must not decide for all."""
 _TEXTS = ("material_id", "label", "rejected_id", "rejected_place", "rejected_reason")
 
 
@@ -100,7 +103,7 @@ def work(
                 raise EntryError(quarantine[i], entry.material_id.removeprefix("#"))
             record, protostructure = _one(entry, options)
         except EntryError as error:
-            rejected.append((error.material_id, entry.place, str(error)))
+            rejected.append((_cut(error.material_id, _MAX_NAME), entry.place, _cut(str(error), _MAX_REASON)))
             continue
         names.append(record.material_id)
         found.append(protostructure)
@@ -120,6 +123,8 @@ def work(
 
 def _one(entry: Entry, options: BuildOptions) -> tuple[Record, Protostructure]:
     record = read_entry(entry, options.structure)
+    if len(record.material_id.encode("utf-8", "replace")) > _MAX_NAME:
+        raise EntryError(f"a name of more than {_MAX_NAME} bytes", record.material_id)
     if reason := broken_rule(options.clean, record.properties):
         raise EntryError(reason, record.material_id)
     try:
@@ -136,6 +141,10 @@ def _one(entry: Entry, options: BuildOptions) -> tuple[Record, Protostructure]:
     except WyckoffkitError as error:
         raise EntryError(str(error), record.material_id) from None
     return record, found
+
+
+def _cut(text: str, n: int) -> str:
+    return text if len(text) <= n else text[: n - 1] + "…"
 
 
 def _utf8(texts: Sequence[str]) -> NDArray[np.bytes_]:

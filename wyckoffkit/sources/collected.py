@@ -27,12 +27,15 @@ class Part:
 
 
 class Collection:
-    """A folder or a zip archive. Raises DatasetError for an archive that is none, or where there is nothing in it."""
+    """A folder or a zip archive. Raises DatasetError for an archive that is none, or where there is nothing in it.
 
-    def __init__(self, path: Path) -> None:
+    Of a folder, hidden files, unfinished builds (`*.partial`) and the file `except_for` are left out.
+    """
+
+    def __init__(self, path: Path, except_for: Path | None = None) -> None:
         self.path = path
         try:
-            self.parts = list(_folder(path) if path.is_dir() else _archive(path))
+            self.parts = list(_folder(path, except_for) if path.is_dir() else _archive(path))
         except (zipfile.BadZipFile, OSError) as error:
             raise DatasetError(f"{path}: not a zip archive that can be read ({error})") from None
         if not self.parts:
@@ -55,10 +58,12 @@ class Collection:
         self._hash.update(f"{sha256}  {part.name}\n".encode("utf-8", "surrogateescape"))
 
 
-def _folder(path: Path) -> Iterator[Part]:
+def _folder(path: Path, except_for: Path | None) -> Iterator[Part]:
+    output = except_for.resolve() if except_for else None
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path)
-        if file.is_file() and not any(part.startswith(".") for part in name.parts):
+        left_out = any(part.startswith(".") or part.endswith(".partial") for part in name.parts)
+        if not left_out and file.is_file() and file.resolve() != output:
             yield Part(str(name), file, partial(io.FileIO, file), file.stat().st_size)
 
 

@@ -26,7 +26,9 @@ _ANCHORS = (
     re.compile(rb'"step_\d+_\d+"\s*:\s*\{'),
     re.compile(rb'"[^"\\]{1,200}"\s*:\s*\{\s*"(?:org|opt)"\s*:\s*\{'),
 )
-_ROW = re.compile(rb'"\d+"\s*:\s*\{\s*"(?:@module|@class|lattice|charge|sites|entry_id|energy)"')
+_ROW = re.compile(
+    rb'"(?:\d+|(?:wbm-\d|mp|mvc)-\d+)"\s*:\s*\{\s*"(?:@module|@class|lattice|charge|sites|entry_id|energy)"'
+)
 _FIRST_KEY = re.compile(rb'[{\[]\s*"((?:[^"\\]|\\.){0,200})"\s*:\s*(.)', re.DOTALL)
 _BEGINNING = re.compile(rb'\{\s*("([^"\\]|\\.)*("\s*(:\s*)?)?)?', re.DOTALL)
 # First keys of a structure, or of what holds one.
@@ -40,7 +42,11 @@ _STRUCTURE_COLUMNS = {
     "org": ("initial_structure", "structure", "input_structure", "computed_structure_entry"),
     "opt": ("relaxed_structure", "computed_structure_entry", "structure", "initial_structure"),
 }
-_MAX_COLUMN = 1 << 30  # bytes of one column of scalars
+_TABLE_COLUMNS = {name.encode() for names in _STRUCTURE_COLUMNS.values() for name in names}
+# A first member that is a number or text does not tell, unless one of these follows outside a list.
+_NESTED_KEYS = b"|".join(sorted({*_TABLE_COLUMNS, b"org", b"opt", b"lattice"}))
+_STRUCTURE_AHEAD = re.compile(rb'\A[^\[]*?"(?:' + _NESTED_KEYS + rb')"\s*:\s*\{')
+_MAX_COLUMN = 64 << 20  # bytes of one column of scalars: two million ids
 
 Opener = Callable[[], ByteStream]
 
@@ -83,15 +89,25 @@ def _recognised(path: Path, source: JsonStream, again: Opener, structure: str) -
     anchor = next((a for a in _ANCHORS if a.match(head[1:].lstrip())), None)
     if anchor:
         yield from _entries(path, source.members(anchor, alone=True), numbered=False)
-    elif match[1] in _STRUCTURE_KEYS and match[2] != b"[" and not _is_table(match, head):
+    elif _is_document(match, head):
         yield from _documents(path, source)
     else:
         yield from _object(path, source, again, structure)
 
 
+def _is_document(match: re.Match[bytes], head: bytes) -> bool:
+    """One material, as it stands in a line of JSON lines or alone in its file."""
+    if match[2] in (b"{", b"["):
+        return match[1] in _STRUCTURE_KEYS and match[2] == b"{" and not _is_table(match, head)
+    return match[1] in _STRUCTURE_KEYS or _STRUCTURE_AHEAD.search(head) is not None
+
+
 def _is_table(match: re.Match[bytes], head: bytes) -> bool:
-    """{"material_id": {"0": …: a column of a table, although a record could begin with the same key."""
-    return match[2] == b"{" and re.match(rb'\{\s*"0"\s*:', head[match.end() - 1 :]) is not None
+    """{"structure": {"0": … or {"structure": {"wbm-1-1": …: a column, although a record could begin with this key."""
+    inner = re.match(rb'\{\s*"((?:[^"\\]|\\.)*)"\s*:', head[match.end() - 1 :])
+    if match[2] != b"{" or not inner:
+        return False
+    return inner[1] == b"0" or (match[1] in _TABLE_COLUMNS and inner[1] not in _STRUCTURE_KEYS)
 
 
 def _object(path: Path, source: JsonStream, again: Opener, structure: str) -> Iterator[Entry]:
@@ -99,7 +115,13 @@ def _object(path: Path, source: JsonStream, again: Opener, structure: str) -> It
     source.take(b"{")
     key = source.string()
     source.take(b":")
-    opener = source.peek()
+    while (opener := source.peek()) not in (b"{", b"[") or key == "schema":  # a version, what pandas says of types
+        source.value()
+        if source.peek() != b",":
+            break
+        source.take(b",")
+        key = source.string()
+        source.take(b":")
     if opener == b"[" and key in _LISTS:
         yield from _list(path, source)
         while source.peek() == b",":

@@ -29,6 +29,8 @@ class Source:
     """Which structure to take where both are there: `org` before, `opt` after relaxation."""
     realign: bool = False
     """Leave out the six structures of WBM's step 3 that its energies lack, and renumber those after them."""
+    except_for: Path | None = None
+    """What a build writes, which is no part of the folder it may lie in."""
     kind: str = field(init=False)
     """json, csv, labels, cif, poscar, extxyz, folder or zip."""
     stream: ByteStream | Collection = field(init=False)
@@ -37,7 +39,7 @@ class Source:
     def __post_init__(self) -> None:
         if self.path.is_dir() or _is_zip(self.path):
             self.kind = "folder" if self.path.is_dir() else "zip"
-            self.stream = Collection(self.path)
+            self.stream = Collection(self.path, self.except_for)
         else:
             self.stream = ByteStream(self.path)
             self.kind = _kind(self.path, self.stream, _head(ByteStream(self.path)))
@@ -94,6 +96,8 @@ def _stem(name: str) -> str:
 
 def _is_zip(path: Path) -> bool:
     try:
+        if not path.is_file():
+            return False
         with open(path, "rb") as file:
             return file.read(4) == _ZIP
     except OSError:
@@ -122,6 +126,8 @@ def _kind(path: Path, stream: ByteStream, head: bytes) -> str:
         raise DatasetError(f"{path}: the file is empty" + (" once decompressed" if stream.compression else ""))
     if head.lstrip()[:1] in (b"{", b"["):
         return "json"
+    if head.startswith(b"\x89HDF"):
+        raise DatasetError(f"{path}: an HDF5 file; datasets are put together by `wyckoffkit dataset merge`")
     text = head.decode("utf-8", "replace").lstrip("\ufeff").lstrip("\r\n")
     for kind, looks_like in _TEXT_KINDS.items():
         if looks_like(text):

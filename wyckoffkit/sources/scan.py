@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import DatasetError
 
-MAX_VALUE = 32 << 20
-"""Bytes of one entry; the largest structures known take a hundredth of it."""
+MAX_VALUE = 8 << 20
+"""Bytes of one entry; a structure of 30,000 sites."""
 
 _FILL = 4 << 20
 _SPACE = re.compile(rb"[ \t\r\n]*")
@@ -252,16 +252,16 @@ class _Brackets:
 
     def __init__(self, buffer: bytes, start: int) -> None:
         data = np.frombuffer(buffer, np.uint8)[start:]
-        where = np.flatnonzero(_TABLE[data])
+        where = np.flatnonzero(_TABLE[data]).astype(np.int32)
         which = data[where]
         if (which == ord("\\")).any():
             where = where[~_escaped(where, which)]
             which = data[where]
         quotes = which == ord('"')
-        outside = ~quotes & (np.cumsum(quotes) & 1 == 0)
-        self._where: NDArray[np.int64] = where[outside] + start
+        outside = ~quotes & (np.cumsum(quotes, dtype=np.int32) & 1 == 0)
+        self._where: NDArray[np.int32] = where[outside] + np.int32(start)
         opens = (which[outside] | 0x20) == ord("{")  # "[" and "{" differ in this bit alone
-        self._depth = np.cumsum(np.where(opens, 1, -1))
+        self._depth = np.cumsum(opens.view(np.int8) * np.int8(2) - np.int8(1), dtype=np.int32)
         self._opens = opens
         self._closers: dict[int, list[int]] = {}
 
@@ -277,7 +277,7 @@ class _Brackets:
         return closers[k] + 1 if k < len(closers) else None
 
 
-def _escaped(where: NDArray[np.int64], which: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _escaped(where: NDArray[np.int32], which: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which of these bytes are backslashes, or follow an odd run of them."""
     slashes = where[which == ord("\\")]
     first = np.flatnonzero(np.diff(slashes, prepend=-2) != 1)

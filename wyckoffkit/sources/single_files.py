@@ -77,7 +77,8 @@ def _frames(stream: ByteStream, place: str, stem: str) -> Iterator[Entry]:
         if not first.strip():
             continue
         number += 1
-        name, where = f"#{stem}-{number}", f"{place}:{lines.number}"
+        where = f"{place}:{lines.number}"
+        name = f"#{stem}-{number}"
         if not first.strip().isdecimal():
             yield Entry(
                 name[1:], where, "fault", f"a frame begins with its number of atoms, not {first[:40]!r}".encode()
@@ -89,6 +90,8 @@ def _frames(stream: ByteStream, place: str, stem: str) -> Iterator[Entry]:
         # A count in the place of an atom begins the next frame.
         while len(frame) < int(first) + 2 and lines.ahead and not lines.ahead.strip().isdecimal():
             frame.append(lines.take())
+        if number == 1 and not lines.ahead.strip():
+            name = f"#{stem}"  # the only one, so the file names it
         if len(frame) < int(first) + 2:
             reason = f"{len(frame) - 2} atoms where its first line says {int(first)}"
             yield Entry(name[1:], where, "fault", reason.encode())

@@ -6,6 +6,7 @@ import hashlib
 import io
 import queue
 import threading
+import zipfile
 from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,8 @@ from ..textlines import DAMAGE, MAGIC, decompressed
 BLOCK = 1 << 20
 _AHEAD = 8  # blocks
 _NAMES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
-
+# Besides OSError, what a zip archive raises for a part that is encrypted, damaged or packed in another way.
+_UNREADABLE = (OSError, RuntimeError, zipfile.BadZipFile)
 
 # Opens the bytes of a file, or of a part of an archive.
 Opener = Callable[[], Any]
@@ -33,15 +35,9 @@ class ByteStream:
     def __init__(self, path: Path, member: Opener | None = None, size: int | None = None) -> None:
         """`member` opens the bytes where they are not those of the file `path` but of a part of it, `size` long."""
         self.path = path
-        if path.is_dir():
-            raise DatasetError(f"{path}: a folder, not a file")
-        try:
-            self._raw = _Counted(member or partial(io.FileIO, path))
-            start = self._raw.start()
-        except FileNotFoundError:
-            raise DatasetError(f"{path}: no such file") from None
-        except OSError as error:
-            raise DatasetError(f"{path}: cannot be read: {(error.strerror or str(error)).lower()}") from None
+        self._opener = member or partial(io.FileIO, path)
+        self._raw: _Counted | None = None
+        start = self._start()
         if not start:
             raise DatasetError(f"{path}: the file is empty")
         self.size = path.stat().st_size if size is None else size
@@ -50,21 +46,42 @@ class ByteStream:
         self.name_claims = _NAMES.get(path.suffix)
         """The compression that the name promises."""
 
+    def _start(self) -> bytes:
+        """The first bytes. The file is closed again: there may be more sources than a process may hold open."""
+        try:
+            if self.path.is_dir():
+                raise DatasetError(f"{self.path}: a folder, not a file")
+            if self.path.exists() and not self.path.is_file():
+                raise DatasetError(f"{self.path}: a pipe or device; sources are read more than once, so save it first")
+            with self._opener() as file:
+                return bytes(file.read(8))
+        except FileNotFoundError:
+            raise DatasetError(f"{self.path}: no such file") from None
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> DatasetError:
+        return DatasetError(f"{self.path}: cannot be read: {(getattr(error, 'strerror', '') or str(error)).lower()}")
+
     @property
     def position(self) -> int:
         """Bytes on disk that have been read."""
-        return self._raw.count
+        return self._raw.count if self._raw else 0
 
     @property
     def sha256(self) -> str:
         """Of the bytes on disk, once all blocks have been read."""
-        return self._raw.hash.hexdigest()
+        return self._raw.hash.hexdigest() if self._raw else ""
 
     def blocks(self) -> Generator[bytes]:
         """Decompressed blocks of about a megabyte."""
+        try:
+            raw = self._raw = _Counted(self._opener())
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
         ahead: queue.Queue[bytes | Exception | None] = queue.Queue(_AHEAD)
         stop = threading.Event()
-        thread = threading.Thread(target=self._read_ahead, args=(ahead, stop), daemon=True)
+        thread = threading.Thread(target=self._read_ahead, args=(raw, ahead, stop), daemon=True)
         thread.start()
         try:
             while (block := ahead.get()) is not None:
@@ -78,14 +95,14 @@ class ByteStream:
                     ahead.get(timeout=0.01)
                 except queue.Empty:
                     continue
-            self._raw.close()
+            raw.close()
 
-    def _read_ahead(self, ahead: queue.Queue[bytes | Exception | None], stop: threading.Event) -> None:
+    def _read_ahead(self, raw: _Counted, ahead: queue.Queue[bytes | Exception | None], stop: threading.Event) -> None:
         parts: list[bytes] = []
         size = 0
         end: DatasetError | None = None
         try:
-            with decompressed(io.BufferedReader(self._raw), self.compression, self.path) as file:
+            with decompressed(io.BufferedReader(raw), self.compression, self.path) as file:
                 while not stop.is_set() and (part := file.read1(BLOCK)):  # type: ignore[attr-defined]  # all have it
                     parts.append(part)
                     size += len(part)
@@ -93,7 +110,7 @@ class ByteStream:
                         ahead.put(b"".join(parts))
                         parts, size = [], 0
                 if not stop.is_set():
-                    self._raw.drain()
+                    raw.drain()
         except (*DAMAGE, OSError) as error:
             end = self._damage(error)
         except DatasetError as error:
@@ -108,34 +125,26 @@ class ByteStream:
 
     def _damage(self, error: Exception) -> DatasetError:
         what = f"damaged or cut off {self.compression} data" if self.compression else "cannot be read further"
-        return DatasetError(f"{self.path}: {what} after {self._raw.count} of {self.size} bytes ({error})")
+        return DatasetError(f"{self.path}: {what} after {self.position} of {self.size} bytes ({error})")
 
 
 class _Counted(io.RawIOBase):
     """Bytes that are counted and hashed as they are read."""
 
-    def __init__(self, opener: Opener) -> None:
-        self._file = opener()
-        self._start: bytes = self._file.read(8)
-        self._unread = self._start
+    def __init__(self, file: Any) -> None:
+        self._file = file
         self.count = 0
         self.hash = hashlib.sha256()
-
-    def start(self) -> bytes:
-        """The first bytes."""
-        return self._start
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._unread or self._file.read(len(buffer))
-        n = min(len(buffer), len(data))
-        data, self._unread = data[:n], data[n:]
-        buffer[:n] = data
-        self.count += n
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self.count += len(data)
         self.hash.update(data)
-        return n
+        return len(data)
 
     def drain(self) -> None:
         """Read what a decompressor left unread, so that the hash is that of the file."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,10 @@ LABEL_COLUMNS = {
 }  # fmt: skip
 _STRUCTURE_COLUMNS = {"cif": "cif", "structure": "json", "initial_structure": "json"}
 _LABEL = re.compile(r"[A-Za-z0-9]+_[a-z][A-Z][0-9]+_[0-9]+_\S+:[A-Z]\S*")
-_MAX_FIELD = 1 << 24
+_DELIMITERS = ",\t;"
+MAX_LINE = 1 << 24
+"""Characters of one line, and of one field of a CSV."""
+_MAX_ROW = 1 << 26
 
 WREN = "wyckoff"
 """Column of Wren data: `('Br @ 24-e-225', …)`."""
@@ -35,13 +39,13 @@ def looks_like_labels(head: str) -> bool:
 
 
 def looks_like_csv(head: str) -> bool:
-    """The first line names a column that holds labels or structures."""
-    first = head.splitlines()[0] if head else ""
-    return bool(set(next(csv.reader([first]), [])) & _known_columns())
+    """The first line names a column that holds labels or structures, between commas, tabs or semicolons."""
+    return _delimiter(head.splitlines()[0] if head else "") is not None
 
 
-def _known_columns() -> set[str]:
-    return {*LABEL_COLUMNS["org"], *_STRUCTURE_COLUMNS, WREN}
+def _delimiter(first: str) -> str | None:
+    known = {*LABEL_COLUMNS["org"], *_STRUCTURE_COLUMNS, WREN}
+    return next((d for d in _DELIMITERS if known & set(next(csv.reader([first], delimiter=d), []))), None)
 
 
 def label_entries(path: Path, stream: ByteStream) -> Iterator[Entry]:
@@ -54,31 +58,103 @@ def label_entries(path: Path, stream: ByteStream) -> Iterator[Entry]:
 
 
 def csv_entries(path: Path, stream: ByteStream, structure: str) -> Iterator[Entry]:
-    """One entry a row. Raises DatasetError, with the line, where the text is no CSV any more."""
-    before = csv.field_size_limit(_MAX_FIELD)
+    """One entry a row. Raises DatasetError where no column holds labels or structures."""
+    before = csv.field_size_limit(MAX_LINE)
     try:
+        lines = text_lines(stream)
+        first = next(lines)
+        delimiter = _delimiter(first.lstrip("\ufeff")) or ","
         # The default reader keeps the material NaN (Na N) as the text it is.
-        rows = csv.reader(text_lines(stream))
-        header = next(rows)
+        header = next(csv.reader([first], delimiter=delimiter))
         column, kind = _chosen(path, header, structure)
         names = [header.index(name) for name in ID_FIELDS if name in header]
         properties = {PROPERTIES[name]: i for i, name in enumerate(header) if name in PROPERTIES}
-        line = rows.line_num + 1
-        for number, row in enumerate(rows, start=1):
+        rows = _rows(lines, len(header), delimiter, column if kind in ("label", "wren") else None)
+        for number, (line, row, fault) in enumerate(rows, start=1):
             place = f"{path}:{line}"
-            line = rows.line_num + 1
-            if not row:
-                continue
-            name = material_name(row[names[0]]) if names and names[0] < len(row) else f"{path.name}-{number}"
-            if len(row) != len(header):
-                yield Entry(name, place, "fault", f"a row of {len(row)} fields under {len(header)} headings".encode())
+            named = names and names[0] < len(row) and "\n" not in row[names[0]]
+            name = material_name(row[names[0]]) if named else f"{path.name}-{number}"
+            if fault:
+                yield Entry(name, place, "fault", fault.encode())
                 continue
             values = {called: number_or_nan(row[i]) for called, i in properties.items()}
             yield Entry(name, place, kind, row[column].encode(), values)
-    except csv.Error as error:
-        raise DatasetError(f"{path}:{rows.line_num}: not CSV: {error}") from None
     finally:
         csv.field_size_limit(before)
+
+
+def _rows(
+    lines: Iterator[str], width: int, delimiter: str, one_line: int | None
+) -> Iterator[tuple[int, list[str], str]]:
+    """(line, fields, what is wrong) of each row of a CSV below its header.
+
+    A quote that is not closed would swallow the rows after it. So text between a closing quote and the next field is a
+    fault, and after a fault reading goes on at the line below the row's first; and the field `one_line` has none but
+    the row's own line. Where fields do have many lines (None), those that follow a fault are passed over up to the
+    next row.
+    """
+    source = _LinesAgain(lines)
+    reader = csv.reader(source, delimiter=delimiter, strict=True)
+    lost = False
+    while True:
+        source.begin()
+        try:
+            row = next(reader, None)
+            fault = ""
+        except csv.Error as error:
+            reader = csv.reader(source, delimiter=delimiter, strict=True)
+            row, fault = [], f"not CSV: {error} (a quote that is not closed?)"
+            if len(source.row) == 1:
+                row = next(csv.reader(source.row, delimiter=delimiter))
+                fault = ""
+        if row is None:
+            return
+        if not row and not fault:
+            continue
+        if not fault and len(row) != width:
+            fault = f"a row of {len(row)} fields under {width} headings"
+        elif not fault and one_line is not None and "\n" in row[one_line]:
+            fault = "a quote that is not closed on its line"
+        if not (fault and lost):
+            yield source.first, row, fault
+        lost = bool(fault) and one_line is None and (lost or len(source.row) > 1)
+        if fault:
+            source.rewind()
+
+
+class _LinesAgain:
+    """Lines of which those of the present row can be had again."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines = lines
+        self._ahead: deque[str] = deque()
+        self._size = 0
+        self.row: list[str] = []
+        """The lines of the present row."""
+        self.first = 1
+        """Number of the first of them; the header is line 1."""
+
+    def begin(self) -> None:
+        """A row begins."""
+        self.first += len(self.row) or 1
+        self.row = []
+        self._size = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead.popleft() if self._ahead else next(self._lines)
+        self.row.append(line)
+        self._size += len(line)
+        if self._size > _MAX_ROW:
+            raise csv.Error(f"a row of more than {_MAX_ROW >> 20} MB")
+        return line
+
+    def rewind(self) -> None:
+        """All lines of the row but its first come again."""
+        self._ahead.extendleft(reversed(self.row[1:]))
+        del self.row[1:]
 
 
 def _chosen(path: Path, header: list[str], structure: str) -> tuple[int, str]:
@@ -94,9 +170,19 @@ def _chosen(path: Path, header: list[str], structure: str) -> tuple[int, str]:
 
 
 def text_lines(stream: ByteStream) -> Iterator[str]:
-    """Lines of UTF-8 text. Other bytes become a replacement character, so that only their own row is refused."""
+    """Lines of UTF-8 text. Other bytes become a replacement character, so that only their own row is refused.
+
+    Of a line of more than MAX_LINE characters, which no memory may be enough for, only the beginning is kept.
+    """
     raw = io.BufferedReader(_Raw(stream.blocks()))
-    return io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
+    text = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="replace", newline="")
+    while line := text.readline(MAX_LINE):
+        if len(line) < MAX_LINE or line.endswith("\n"):
+            yield line
+            continue
+        while (rest := text.readline(MAX_LINE)) and not rest.endswith("\n"):
+            pass
+        yield f"{line[:100]}… (a line of more than {MAX_LINE >> 20} MB)\n"
 
 
 class _Raw(io.RawIOBase):
