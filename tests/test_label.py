@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from tests.strategies import protostructures, space_groups
 from wyckoffkit import LabelError, Orbit, Protostructure, SpaceGroup, format_label, parse_label
+from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.label import parse_prototype
+from wyckoffkit.repair import parse_lenient
 
 # Ekström Kelvinius et al. 2025, Table 4 of the preprint.
 PAPER_LABELS = """
@@ -52,6 +54,9 @@ MALFORMED = [
     ("AB_cF8_225_a_٣b:Ca-O", "letters of Wyckoff positions", 13),
     ("AB_cF8_225_a_b2:Ca-O", "letters of Wyckoff positions", 14),
     ("AB_cF8_225_a_999999e:Ca-O", "digits", 13),
+    ("AB_cF8_225_a_99999e5f:Ca-O", "at most 99,999 orbits", 13),
+    ("AB_aP99999_1_99999a_a:Ca-O", "at most 99,999 orbits", 20),
+    ("_".join(["A_aP53_1", *"a" * 53]) + ":H", "at most 52 elements", 9),
     ("AB_cF8_225_a_a:Ca-O", "one orbit", 13),
     ("AB_cF8_225_2a_b:Ca-O", "one orbit", 12),
     ("A6B3C_mC20_12_ji_ai_d:F-Rb-V", "ASCII order", 15),
@@ -138,6 +143,14 @@ def test_a_damaged_label_parses_to_itself_or_raises_a_label_error(protostructure
     except LabelError:
         return
     assert format_label(parsed) == damaged
+
+
+def test_a_short_text_that_asks_for_more_orbits_than_memory_holds_is_refused_at_once():
+    fields = "_".join(["99999a99999b99999c99999d"] * 52)
+    elements = "-".join(sorted(SYMBOLS[1:53]))
+    for parse in (parse_label, parse_lenient):
+        with pytest.raises(LabelError, match="at most 99,999 orbits"):
+            parse(f"A_oP4_16_{fields}:{elements}")
 
 
 @pytest.mark.parametrize("thing", [b"AB_cF8_225_a_b:Ca-O", None, 7, ["AB_cF8_225_a_b:Ca-O"]])

@@ -49,6 +49,12 @@ def test_the_elements_are_found_without_a_colon():
     assert [format_label(p) for p in repair_candidates("AB aP2 1 aa NiSn")] == ["AB_aP2_1_a_a:Ni-Sn"]
 
 
+@pytest.mark.parametrize("character", "Il5qo")
+def test_a_text_full_of_characters_that_scanners_confuse_is_answered(character):
+    # n³ variants: without a bound on n, 1,000 characters keep a processor busy for an hour.
+    assert repair_candidates(character * 60) == repair_candidates(character * 1000) == ()
+
+
 @given(protostructures())
 def test_a_valid_label_without_separators_is_among_its_repairs(protostructure):
     label = format_label(protostructure)

@@ -35,8 +35,9 @@ T = TypeVar("T")
 _TERM = re.compile(r"([0-9]*)([A-Za-z])")
 _PEARSON = re.compile(r"([amothc])([PCIFR])([1-9][0-9]*)")
 _NUMBER = re.compile(r"[1-9][0-9]{0,2}")
-# Counts come from text, so they are bounded: 99,999 orbits on one position are beyond any crystal.
+# Counts come from text, so they are bounded: 99,999 orbits are beyond any crystal.
 _MAX_DIGITS = 5
+MAX_ORBITS = 99_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +158,14 @@ def _parse_head(text: str) -> _Head:
     _at(starts[0], _check_formula, formula)
     _at(starts[1], _check_pearson, pearson)
     group = _at(starts[2], _parse_number, number)
+    n_fields = len(parts) - 3
+    if n_fields > len(FORMULA_LETTERS):
+        raise _Fault(f"a label names at most {len(FORMULA_LETTERS)} elements, got {n_fields} fields", starts[3])
+    _check_number_of_orbits(parts[3:], starts[3:])
     fields = tuple(_at(start, _parse_field, part, group) for start, part in zip(starts[3:], parts[3:], strict=True))
     _check_occupied_once(group, fields, parts[3:], starts[3:])
-    if len(fields) > len(FORMULA_LETTERS):
-        raise _Fault(f"a label names at most {len(FORMULA_LETTERS)} elements, got {len(fields)} fields", starts[3])
-    due_formula, due_pearson, _ = occupation_facts(group.number, fields)
+    # Not by way of the kept facts, so that what is refused here is not kept there.
+    due_formula, due_pearson, _ = occupation_facts.__wrapped__(group.number, fields)
     if formula != due_formula:
         raise _Fault(f"the positions of {group.symbol} make the formula {due_formula}, got {formula}", starts[0])
     if pearson != due_pearson:
@@ -207,6 +211,17 @@ def _parse_number(text: str) -> SpaceGroup:
     if not _NUMBER.fullmatch(text) or int(text) > 230:
         raise _Fault(f"a space group is a number from 1 to 230, got {text[:20]!r}", 0)
     return SpaceGroup.from_number(int(text))
+
+
+def _check_number_of_orbits(texts: list[str], starts: list[int]) -> None:
+    """Before any list of orbits is made: a short text can ask for more than memory holds."""
+    held = 0
+    for text, start in zip(texts, starts, strict=True):
+        for match in _TERM.finditer(text):
+            if len(match[1]) <= _MAX_DIGITS:  # else the field itself is refused
+                held += int(match[1] or 1)
+            if held > MAX_ORBITS:
+                raise _Fault(f"a label holds at most {MAX_ORBITS:,} orbits", start + match.start())
 
 
 def _parse_field(text: str, group: SpaceGroup) -> tuple[str, ...]:

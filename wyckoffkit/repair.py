@@ -15,7 +15,7 @@ from math import gcd
 
 from .elements import ATOMIC_NUMBER
 from .errors import LabelError, ProtostructureError
-from .label import format_label
+from .label import MAX_ORBITS, format_label
 from .protostructure import FORMULA_LETTERS, Orbit, Protostructure, check_constrained
 from .spacegroup import SpaceGroup
 
@@ -28,8 +28,9 @@ _LENIENT = re.compile(
 # What scanners take for one another; tried only where the text as it stands has no reading.
 _CONFUSED = {"l": "1", "I": "1", "O": "0", "o": "0", "1": "l", "0": "o", "5": "S", "S": "5", "q": "g", "g": "q"}
 _MOST_CONFUSED = 2
-# A text of n characters has many readings; no label is longer than a few hundred characters.
+# A text of n characters has n readings, and n³ with two of them exchanged; labels of real crystals have under 100.
 _MAX_LENGTH = 1000
+_MAX_CONFUSED_LENGTH = 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ def parse_lenient(text: str) -> LenientLabel:
     if len(elements) != len(fields):
         raise LabelError(f"{len(fields)} fields of positions need as many elements, got {len(elements)}", text)
     try:
+        _check_number_of_orbits(fields)
         letters = [_letters(field, changes) for field in fields]
         orbits = tuple(Orbit(e, letter) for e, field in zip(elements, letters, strict=True) for letter in field)
         if len(set(elements)) < len(elements):
@@ -85,6 +87,12 @@ def parse_lenient(text: str) -> LenientLabel:
     return LenientLabel(protostructure, tuple(changes))
 
 
+def _check_number_of_orbits(fields: list[str]) -> None:
+    held = sum(int(digits or 1) for field in fields for digits, _ in _TERM.findall(field))
+    if held > MAX_ORBITS:
+        raise ProtostructureError(f"a label holds at most {MAX_ORBITS:,} orbits, got {held:,}")
+
+
 def _letters(field: str, changes: list[str]) -> list[str]:
     letters: list[str] = []
     for digits, letter in _TERM.findall(field):
@@ -94,8 +102,6 @@ def _letters(field: str, changes: list[str]) -> list[str]:
             changes.append(f"a count of 1 is left out: 1{letter}")
         elif digits.startswith("0"):
             changes.append(f"a count has no leading zero: {digits}{letter}")
-        if int(digits or 1) > 99_999:
-            raise ProtostructureError(f"a count of at most 99,999, got {digits}{letter}")
         letters += [letter] * int(digits or 1)
     named = [letter for _, letter in _TERM.findall(field)]
     if named != sorted(set(named)):
@@ -154,13 +160,14 @@ def repair_label(text: str) -> Protostructure:
 def repair_candidates(text: str) -> tuple[Protostructure, ...]:
     """Every protostructure whose label has the letters and digits of the text in their order, separators aside.
 
-    Where there is none, up to two characters that scanners confuse (l, I and 1; O and 0; …) are exchanged.
+    Where there is none, up to two characters that scanners confuse (l, I and 1; O and 0; …) are exchanged, in texts of
+    up to 150 characters.
     """
     if not isinstance(text, str):
         raise LabelError(f"a label is text, got {type(text).__name__}")
     if len(text) > _MAX_LENGTH:
         raise LabelError(f"a text of {len(text)} characters is no label; {_MAX_LENGTH} is the most that is repaired")
-    for changed in range(_MOST_CONFUSED + 1):
+    for changed in range(_MOST_CONFUSED + 1 if len(text) <= _MAX_CONFUSED_LENGTH else 1):
         found = {
             format_label(candidate): candidate
             for variant in _confusions(text.strip(), changed)
