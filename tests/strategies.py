@@ -16,9 +16,13 @@ import numpy as np  # isort: skip
 space_groups = st.integers(1, 230).map(SpaceGroup.from_number)
 
 
-def elements(n_elements: int = 118) -> st.SearchStrategy[str]:
-    """Chemical symbols of the first `n_elements` elements."""
-    return st.sampled_from(SYMBOLS[1 : n_elements + 1])
+# Bytes are the cheapest thing that hypothesis draws, and still shrink: to fewer of them, and to zeros. A hundred
+# thousand materials take minutes this way, hours with a draw for each element and position.
+
+
+def _distinct(drawn: bytes, n: int) -> list[int]:
+    """Numbers below n, each once, in the order drawn."""
+    return list(dict.fromkeys(byte % n for byte in drawn))
 
 
 @st.composite
@@ -30,17 +34,17 @@ def protostructures(
 ) -> Protostructure:
     """Any valid protostructure, in any setting."""
     group = draw(groups)
-    species = draw(st.lists(elements(n_elements), min_size=1, max_size=6, unique=True))
-    pairs = draw(
-        st.lists(st.tuples(st.sampled_from(species), st.sampled_from(group.positions)), min_size=1, max_size=max_orbits)
-    )
+    species = [SYMBOLS[1 + i] for i in _distinct(draw(st.binary(min_size=1, max_size=6)), n_elements)]
     held: Counter[str] = Counter()
     orbits = []
-    for element, position in pairs:
+    # At most 6 species on 27 positions: a byte names both.
+    for byte in draw(st.binary(min_size=1, max_size=max_orbits)):
+        place, which = divmod(byte % (len(species) * len(group.positions)), len(species))
+        position = group.positions[place]
         if position.is_constrained and held[position.letter]:
             continue
         held[position.letter] += 1
-        orbits.append(Orbit(element, position.letter))
+        orbits.append(Orbit(species[which], position.letter))
     return Protostructure(group, tuple(orbits))
 
 
@@ -48,10 +52,10 @@ def protostructures(
 def arrays(draw: st.DrawFn, n_elements: int = 100, max_count: int = 54) -> WyckoffArrays:
     """Any in-range tensors of any group, empty ones included."""
     group = draw(space_groups)
-    constrained = draw(st.lists(st.integers(0, n_elements), min_size=(c := len(group.constrained)), max_size=c))
+    constrained = draw(st.binary(min_size=(c := len(group.constrained)), max_size=c))
     unconstrained = np.zeros((len(group.unconstrained), n_elements), np.uint8)
-    if group.unconstrained:
-        cell = st.tuples(st.integers(0, len(group.unconstrained) - 1), st.integers(0, n_elements - 1))
-        for place, count in draw(st.dictionaries(cell, st.integers(1, max_count), max_size=8)).items():
-            unconstrained[place] = count
-    return WyckoffArrays(group, np.array(constrained, np.uint8), unconstrained)
+    cells = draw(st.binary(max_size=24))
+    for row, column, count in zip(cells[::3], cells[1::3], cells[2::3], strict=False):
+        if group.unconstrained:
+            unconstrained[row % len(group.unconstrained), column % n_elements] = 1 + count % max_count
+    return WyckoffArrays(group, np.frombuffer(constrained, np.uint8) % (n_elements + 1), unconstrained)

@@ -78,6 +78,12 @@ def repair(text: str) -> None:
 PARSERS: tuple[Callable[[str], None], ...] = (label, prototype, wren, lenient, repair)
 
 
+def check_message(error: LabelError | ProtostructureError, text: str) -> None:
+    assert str(error).strip()
+    column = getattr(error, "column", None)
+    assert column is None or 0 <= column <= len(text)
+
+
 class Run:
     """The target, and what it has seen."""
 
@@ -98,11 +104,9 @@ class Run:
             self.seen[f"{parser.__name__} read"] += 1
         except (LabelError, ProtostructureError) as error:
             self.seen[f"{parser.__name__} refused"] += 1
-            assert str(error).strip()
-            column = getattr(error, "column", None)
-            assert column is None or 0 <= column <= len(text)
+            check_message(error, text)
         end = time.process_time()
-        self.slowest = max(self.slowest, (end - start, f"{parser.__name__} {ascii(text)}"))
+        self.slowest = max(self.slowest, (end - start, f"{parser.__name__} {text!a}"))
         if end - start > HANG:
             raise TimeoutError(f"{parser.__name__} takes {end - start:.1f} s of CPU")
         if end > self.cpu_seconds:
