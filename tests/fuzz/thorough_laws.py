@@ -1,7 +1,7 @@
 """Every law of some test files, 100,000 examples each: `python tests/fuzz/thorough_laws.py -o laws.jsonl`.
 
-Runs one process a law and writes one JSON line (outcome, CPU and wall seconds) as it ends, and skips the laws that the file already holds,
-so that a run of hours can be stopped and taken up again.
+Runs one process a law and writes one line of JSON (outcome, CPU and wall seconds) as it ends. Skips the laws that the
+file holds already, so that a run of hours can be stopped and taken up again.
 """
 
 from __future__ import annotations
