@@ -78,17 +78,12 @@ def export(
     ] = None,
 ) -> None:
     """Write a dataset as a table: material_id, label, split, properties."""
-    from wyckoffkit.dataset import export_csv, export_json_lines, export_parquet, read_dataset
+    from wyckoffkit.dataset import export_csv, export_table, read_dataset
 
-    data = read_dataset(dataset)
     if output is None:
-        export_csv(data, sys.stdout)
-    elif output.suffix == ".parquet":
-        export_parquet(data, output)
-    elif output.suffix in (".csv", ".jsonl"):
-        writer = export_csv if output.suffix == ".csv" else export_json_lines
-        with open(output, "w", encoding="utf-8", newline="") as file:
-            writer(data, file)
+        export_csv(read_dataset(dataset), sys.stdout)
+    elif output.suffix in (".csv", ".jsonl", ".parquet"):
+        export_table(read_dataset(dataset), output)
     else:
         raise typer.BadParameter(f"tables are written as .csv, .jsonl or .parquet, got {output.suffix!r}")
 

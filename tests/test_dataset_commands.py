@@ -16,6 +16,7 @@ from real_structures import PATH, real_structures
 from wyckoffkit.build import build_dataset
 from wyckoffkit.dataset import (
     describe,
+    export_table,
     faults,
     merge_datasets,
     read_dataset,
@@ -121,6 +122,50 @@ def test_an_export_is_read_back_as_the_same_dataset(real: Path, tmp_path: Path) 
     with open(tmp_path / "x.csv", newline="") as file:
         assert lines == [{k: v or None for k, v in row.items()} for row in csv.DictReader(file)]
     assert wyckoffkit("dataset", "export", real, "-o", tmp_path / "x.txt")[0] == 2
+
+
+def with_unknown_energies(path: Path) -> Path:
+    rows = {"a": "AB_cF8_225_a_b:Ca-O", "b": "AB_cF8_225_a_b:Cl-Na"}
+    properties = {"e_form_per_atom": [-3.2, np.nan]}
+    return write_labels(path, rows, properties=properties, split=[0, 2], attributes={"licence": "CC BY 4.0"})
+
+
+def test_parquet_holds_rows_units_and_papers(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    source = with_unknown_energies(tmp_path / "x.h5")
+    assert wyckoffkit("dataset", "export", source, "-o", tmp_path / "x.parquet")[0] == 0
+    table = parquet.read_table(tmp_path / "x.parquet")
+    assert table.to_pylist() == [
+        {"material_id": "a", "label": "AB_cF8_225_a_b:Ca-O", "split": "train", "e_form_per_atom": -3.2},
+        {"material_id": "b", "label": "AB_cF8_225_a_b:Cl-Na", "split": "test", "e_form_per_atom": None},
+    ]
+    assert table.schema.field("e_form_per_atom").metadata == {b"units": b"eV/atom"}
+    assert json.loads(table.schema.metadata[b"wyckoffkit"])["licence"] == "CC BY 4.0"
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    source = with_unknown_energies(tmp_path / "x.h5")
+    with pytest.raises(DatasetError, match=r"pip install 'wyckoffkit\[parquet\]'"):
+        export_table(read_dataset(source), tmp_path / "x.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+def test_an_export_gets_its_name_when_it_is_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = read_dataset(with_unknown_energies(tmp_path / "x.h5"))
+    export_table(data, tmp_path / "x.csv")
+    before = (tmp_path / "x.csv").read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("wyckoffkit.dataset.export.export_csv", full)
+    with pytest.raises(DatasetError, match=r"x\.csv: cannot be written: No space left on device"):
+        export_table(data, tmp_path / "x.csv")
+    assert (tmp_path / "x.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.h5"]
+    with pytest.raises(DatasetError, match=r"tables are written as \.csv, \.jsonl, \.parquet, got '\.xls'"):
+        export_table(data, tmp_path / "x.xls")
 
 
 @pytest.mark.parametrize("key", ["prototype", "chemical-system", "formula", "space-group"])

@@ -1,7 +1,8 @@
 """The HDF5 dataset: protostructures in columns, with ids, labels, splits, properties and provenance."""
 
-from .combine import export_csv, export_json_lines, export_parquet, merge_datasets, rewrite
+from .combine import merge_datasets, rewrite
 from .describe import describe, faults
+from .export import export_csv, export_json_lines, export_parquet, export_table
 from .form import FORMAT_VERSION, NO_REJECTED, SPLITS, Dataset, Rejected, positions_digest, unit_of
 from .split import parse_counts, parse_split, random_split, read_split, split_by
 from .statistics import Statistics, statistics
@@ -18,6 +19,7 @@ __all__ = [
     "export_csv",
     "export_json_lines",
     "export_parquet",
+    "export_table",
     "faults",
     "merge_datasets",
     "parse_counts",

@@ -1,12 +1,11 @@
-"""Several datasets into one, and one into others: provenance goes along."""
+"""Several datasets into one, and the same with another split: provenance goes along."""
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from ..encoding import concatenate, to_columns
 from ..errors import DatasetError
 from .describe import plain
-from .form import SPLITS, Dataset, Rejected
+from .form import Dataset, Rejected
 from .store import write_dataset
 
 
@@ -99,47 +98,6 @@ def _provenance(datasets: Mapping[str, Dataset]) -> dict[str, Any]:
     sources = [source for root in roots for source in json.loads(root.get("sources") or "[]")]
     merged = [{"name": name, **root} for name, root in zip(datasets, roots, strict=True)]
     return {**common, "sources": json.dumps(sources), "merged_from": json.dumps(merged)}
-
-
-def export_rows(dataset: Dataset) -> Iterator[dict[str, Any]]:
-    """Each material as a row: material_id, label, split, properties (None where unknown)."""
-    names = list(dataset.properties)
-    columns = [dataset.properties[name].tolist() for name in names]
-    rows = zip(dataset.material_id.tolist(), dataset.label.tolist(), dataset.split.tolist(), *columns, strict=True)
-    for material, label, split, *values in rows:
-        known = (None if value != value else value for value in values)
-        yield {"material_id": material, "label": label, "split": SPLITS[split], **dict(zip(names, known, strict=True))}
-
-
-def export_csv(dataset: Dataset, file: TextIO) -> None:
-    """Write CSV that `build-dataset` reads back."""
-    writer = csv.DictWriter(file, ["material_id", "label", "split", *dataset.properties], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(export_rows(dataset))
-
-
-def export_json_lines(dataset: Dataset, file: TextIO) -> None:
-    """Write one JSON object a line."""
-    for row in export_rows(dataset):
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def export_parquet(dataset: Dataset, path: Path) -> None:
-    """Write Parquet; needs pyarrow."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise DatasetError("Parquet needs the package pyarrow: pip install pyarrow") from None
-    table = pyarrow.table(
-        {
-            "material_id": dataset.material_id.tolist(),
-            "label": dataset.label.tolist(),
-            "split": [SPLITS[value] for value in dataset.split.tolist()],
-            **dict(dataset.properties.items()),
-        }
-    )
-    pyarrow.parquet.write_table(table, path)
 
 
 def rewrite(dataset: Dataset, output: Path, split: NDArray[np.uint8], rule: str) -> None:
