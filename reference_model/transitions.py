@@ -208,20 +208,10 @@ def odds(logits: Tensor) -> Tensor:
 _ROWS = 8192
 
 
-def draw_class(logits: Tensor, uniform: Tensor) -> Tensor:
-    """As `draw_categorical`, for variables that are mostly empty: only those that are not get a sum over classes."""
-    occupied = torch.special.expit(odds(logits).double().log())
-    chosen = (uniform < occupied).nonzero(as_tuple=True)
-    drawn = 1 + draw_categorical(logits[chosen][..., 1:], uniform[chosen] / occupied[chosen])
-    return torch.zeros(uniform.shape, dtype=torch.int64, device=uniform.device).index_put(chosen, drawn)
+def births(occupied: Tensor, x_t: Tensor, step: Step, uniform: Tensor) -> tuple[Tensor, Tensor]:
+    """Which empty variables fill in a step of the zeros prior, with chance ρ (1 - p_0): (...) bool.
 
-
-def birth_step(logits: Tensor, x_t: Tensor, step: Step, uniform: Tensor) -> Tensor:
-    """x_s ~ p(x_s | x_t) for the zeros prior: a token stays, an empty variable fills with chance ρ (1 - p_0).
-
-    One uniform a variable decides, and its remainder chooses the value for the few that fill.
+    And what is left of the uniform numbers, in [0, 1) where a variable fills, to choose its value.
     """
-    rate = step.rho * torch.special.expit(odds(logits).double().log())
-    born = ((x_t == 0) & (uniform < rate)).nonzero(as_tuple=True)
-    value = 1 + draw_categorical(logits[born][..., 1:], uniform[born] / rate[born])
-    return x_t.index_put(born, value)
+    rate = step.rho * occupied * (x_t == 0)
+    return uniform < rate, uniform / rate

@@ -8,9 +8,6 @@ occupied, one number a slot, and by how many orbits, computed only where it is a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +16,7 @@ from ..batch import Batch
 from ..config import ModelConfig
 from ..element_features import element_features
 from ..transitions import Schedule
+from .answers import TokenLogits
 from .attention import block_attention
 from .layout import N_ROWS, Block, Layout, layout
 from .linear import Linear, at_least_float32, mlp
@@ -28,18 +26,6 @@ TIME_WAVES = 8
 """Frequencies of log u_t that D3PM shows to the network."""
 BASE_RATE = -5.0
 """Initial log-odds of an occupied slot in D3PM: about one slot in 150 is."""
-
-
-@dataclass(frozen=True, eq=False)
-class TokenLogits:
-    """One logit for each slot, and the law of the count on those that are asked for."""
-
-    constrained: Tensor
-    """(C, E) of element e + 1 on a constrained position."""
-    unconstrained: Tensor
-    """(U, E) of element e + 1 on an unconstrained position, whatever its count."""
-    count: Callable[[Tensor, Tensor], Tensor]
-    """(k,) unconstrained rows and (k,) element indices (0 is H) to logits (k, P) of counts 1 … P."""
 
 
 class TransformerLayer(nn.Module):

@@ -17,9 +17,14 @@ from torch import Tensor, nn
 
 from ..batch import Batch, group_tables
 from ..config import ModelConfig
+from ..transitions import odds
+from .answers import TokenLogits
 from .layout import Block, Layout, layout
-from .linear import Linear, linear, mlp
+from .linear import Linear, at_least_float32, linear, mlp
 from .pair import pair_attention
+
+HEAD_ROWS = 256
+"""Unconstrained positions whose logits (E, P + 1) are held at once while sampling: 6 MB."""
 
 
 class MLP(nn.Sequential):
@@ -82,14 +87,34 @@ class WyckoffGNN(nn.Module):
 
     def forward(self, batch: Batch, t: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (C, E+1) and (U, E, P+1) at t (B,) in 1 … T; the clean state, t = 0, counts as t = 1."""
+        h_constrained, h_unconstrained = self._nodes(batch, t)
+        return self.constrained_head(h_constrained), self._counts(h_unconstrained)
+
+    @torch.no_grad()
+    def occupancy(self, batch: Batch, t: Tensor) -> TokenLogits:
+        """The same law in its factors, for sampling: the widest layer works on few rows at a time."""
+        h_constrained, h_unconstrained = self._nodes(batch, t)
+        constrained = at_least_float32(self.constrained_head(h_constrained))
+        rows = [odds(at_least_float32(self._counts(part))).log() for part in h_unconstrained.split(HEAD_ROWS)]
+
+        def count(row: Tensor, element: Tensor) -> Tensor:
+            asked, place = row.unique(return_inverse=True)
+            return self._counts(h_unconstrained[asked])[place, element, 1:]
+
+        return TokenLogits(constrained[:, 1:] - constrained[:, :1], torch.cat(rows), count)
+
+    def _nodes(self, batch: Batch, t: Tensor) -> tuple[Tensor, Tensor]:
+        """h after the last layer, (C, D) and (U, D)."""
         nodes = layout(batch)
         h = self.embed(batch, nodes)
         h_pos = self.embed_position(batch, nodes, t)
         for layer in self.layers:
             h = F.silu(layer(h, h_pos, nodes.blocks))
-        constrained = self.constrained_head(h[nodes.constrained])
-        unconstrained = self.unconstrained_head(h[nodes.unconstrained])
-        return constrained, unconstrained.unflatten(1, (batch.n_elements, -1))
+        return h[nodes.constrained], h[nodes.unconstrained]
+
+    def _counts(self, h: Tensor) -> Tensor:
+        """Logits (k, E, P+1) of the rows h (k, D) of unconstrained positions."""
+        return self.unconstrained_head(h).unflatten(1, (self.config.n_elements, -1))
 
     def embed(self, batch: Batch, nodes: Layout) -> Tensor:
         """h^0, (N, D): what a position holds (Algorithm 2)."""

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from reference_model.batch import Batch
 from reference_model.diffusion import Diffusion
-from reference_model.sampler import reverse_step
+from reference_model.sampler import factors, reverse_step
 from reference_model.streams import Streams
 from reference_model.transitions import posterior
 
@@ -137,7 +137,7 @@ def main() -> None:
         diffusion, generator = Diffusion.of(prior, E, P, T), torch.Generator().manual_seed(0)
         noise = seconds(lambda: diffusion.noise(large, t_large, generator)) / large.n_materials
         reverse = (
-            seconds(lambda: reverse_step(logits_large, large, diffusion, streams, t_large - 1, t_large, 1))
+            seconds(lambda: reverse_step(factors(*logits_large), large, diffusion, streams, t_large - 1, t_large, 1))
             / large.n_materials
         )
         return noise, reverse

@@ -26,6 +26,7 @@ from reference_model.batch import Batch
 from reference_model.config import ModelConfig
 from reference_model.diffusion import Diffusion
 from reference_model.network import build_network
+from reference_model.network.answers import TokenLogits
 from reference_model.sampler import first_hitting, jump, reverse_step
 from reference_model.streams import Streams
 
@@ -55,15 +56,14 @@ class Calibrated:
     def __init__(self, network: torch.nn.Module, diffusion: Diffusion) -> None:
         self.network, self.diffusion, self.calls = network, diffusion, 0
 
-    def __call__(self, batch: Batch, t: Tensor) -> tuple[Tensor, Tensor]:
+    def occupancy(self, batch: Batch, t: Tensor) -> TokenLogits:
         self.calls += 1
-        c, u = self.network(batch, t)
+        answer = self.network.occupancy(batch, t)  # type: ignore[operator]
         n_slots = len(batch.constrained) + batch.unconstrained.numel()
         level = (self.diffusion.schedule.u(t) * TOKENS * batch.n_materials / n_slots).log().float()
-        for z, of in ((c, batch.constrained_material), (u, batch.unconstrained_material)):
-            shift = level[of].view(-1, *[1] * (z.ndim - 2))
-            z[..., 0] = z[..., 1:].logsumexp(-1) - shift
-        return c, u
+        constrained = answer.constrained.log_softmax(-1) + level[batch.constrained_material, None]
+        unconstrained = level[batch.unconstrained_material, None].expand_as(answer.unconstrained)
+        return TokenLogits(constrained, unconstrained, answer.count)
 
 
 def measure(variant: str, n: int) -> dict[str, float]:
@@ -86,7 +86,7 @@ def measure(variant: str, n: int) -> dict[str, float]:
         else:
             t = torch.full((n,), 500)
             with torch.no_grad():
-                reverse_step(network(batch, t), batch, diffusion, streams, t - 1, t, 1)
+                reverse_step(network.occupancy(batch, t), batch, diffusion, streams, t - 1, t, 1)
             seconds, calls = (time.process_time() - begun) * 1000 / n, 1000
     else:
         seconds, calls = shipped(variant, n)

@@ -14,8 +14,11 @@ from torch import Tensor
 from toy import Independent, product_law
 
 from reference_model.batch import Batch
+from reference_model.config import ModelConfig
 from reference_model.diffusion import Diffusion
-from reference_model.sampler import ancestral, count_head, first_hitting, jump, strided
+from reference_model.network import build_network
+from reference_model.sampler import ancestral, ask, count_head, factors, first_hitting, jump, strided
+from reference_model.sampler.answers import chances
 from reference_model.streams import Streams
 
 FALSE_ALARM = 1e-6
@@ -173,6 +176,54 @@ def test_the_published_off_by_one_leaves_noise_that_this_end_to_end_test_sees():
     one_step_left = diffusion.noise(samples, torch.ones(20_000, dtype=torch.int64), torch.Generator().manual_seed(0))
     assert variable_laws(samples) > FALSE_ALARM
     assert variable_laws(one_step_left) < FALSE_ALARM
+
+
+class Whole:
+    """A network that offers all its logits, and no factors."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self.network = network
+
+    def __call__(self, batch: Batch, t: Tensor) -> tuple[Tensor, Tensor]:
+        return self.network(batch, t)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", ["compact", "released", "paper"])
+def test_a_network_in_factors_gives_the_chances_and_values_of_its_whole_logits(name: str):
+    torch.manual_seed(0)
+    small = {"n_elements": 12, "max_count": 5, "hidden_size": 16, "n_heads": 2, "n_layers": 1}
+    network = build_network(ModelConfig.named(name, **small, prior="zeros", objective="d3pm")).eval().double()
+    batch = noisy_materials(12, 5)
+    t = torch.arange(1, batch.n_materials + 1) * 9
+    whole, parts = factors(*network(batch, t)), ask(network, batch, t)
+    for ours, theirs in zip(chances(parts), chances(whole), strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-9, atol=1e-12)
+    assert torch.allclose(parts.constrained.softmax(-1), whole.constrained.softmax(-1))
+    rows, elements = torch.tensor([3, 0, 3]), torch.tensor([1, 7, 1])
+    laws = [answer.count(rows, elements).softmax(-1) for answer in (parts, whole)]
+    assert torch.allclose(laws[0], laws[1])
+    for prior in ("zeros", "uniform"):
+        diffusion, streams = Diffusion.of(prior, 12, 5), Streams.of(0, torch.arange(batch.n_materials))
+        empty = Batch.empty(batch.space_group, 12)
+        samples = [strided(of, empty, diffusion, streams, n_steps=20) for of in (network, Whole(network))]
+        assert torch.equal(samples[0].constrained, samples[1].constrained)
+        assert torch.equal(samples[0].unconstrained, samples[1].unconstrained)
+
+
+def noisy_materials(n_elements: int, max_count: int) -> Batch:
+    """Groups with one position and with many, of either kind."""
+    empty = Batch.empty(torch.tensor([1, 2, 47, 62, 166, 225, 225]), n_elements)
+    noise = Diffusion.of("uniform", n_elements, max_count).noise
+    return noise(empty, torch.full((7,), 30), torch.Generator().manual_seed(1))
+
+
+def test_what_is_certainly_occupied_keeps_the_odds_of_its_values():
+    logits = torch.tensor([[-torch.inf, 1.0, 2.0, -torch.inf]])
+    answer = factors(logits, logits[:, None])
+    assert [float(chance) for chance in chances(answer)] == [1, 1]
+    expected = torch.tensor([[1.0, 2.0, -torch.inf]]).softmax(-1)
+    assert torch.allclose(answer.constrained.softmax(-1), expected, atol=1e-5)
+    assert torch.allclose(answer.count(torch.tensor([0]), torch.tensor([0])).softmax(-1), expected)
 
 
 def test_first_hitting_refuses_a_prior_whose_values_change():

@@ -10,7 +10,7 @@ from torch import Tensor
 from reference_model.transitions import (
     Prior,
     Schedule,
-    birth_step,
+    births,
     draw_categorical,
     forward_sample,
     posterior,
@@ -147,12 +147,13 @@ def test_sampled_frequencies_follow_the_matrix_posterior_and_not_that_of_the_nex
 
 
 @pytest.mark.parametrize("s, t", STEPS)
-def test_birth_step_has_exactly_the_posterior_of_the_zeros_prior(s: int, t: int):
+def test_births_have_exactly_the_posterior_of_the_zeros_prior(s: int, t: int):
     n, prior = 20_000, PRIORS["zeros"]
     grid = (torch.arange(n, dtype=torch.float64) + 0.5) / n
     step = SCHEDULE.step(torch.tensor(s), torch.tensor(t))
     p = denoised(prior.m, 0, 5)
-    x_s = birth_step(p.log().expand(n, K), torch.zeros(n, dtype=torch.int64), step, grid)
+    born, left = births(1 - p[0], torch.zeros(n, dtype=torch.int64), step, grid)
+    x_s = born * (1 + draw_categorical(p[1:].log().expand(n, K - 1), torch.where(born, left, 0)))
     exact = explicit_posterior(p, 0, prior.m, s, t)
     assert torch.allclose(torch.bincount(x_s, minlength=K).double() / n, exact, rtol=0, atol=3 / n)
 
@@ -163,7 +164,7 @@ def test_a_token_never_changes_under_the_zeros_prior():
     uniform = torch.linspace(0, 1, K - 1, dtype=torch.float64) * (1 - 1e-12)
     wrong = torch.full_like(x_t, 2)
     assert torch.equal(sample_posterior(wrong, x_t, prior, step, uniform), x_t)
-    assert torch.equal(birth_step(torch.randn(K - 1, K), x_t, step, uniform), x_t)
+    assert not births(torch.ones(K - 1), x_t, step, uniform)[0].any()
     p = torch.full((K - 1, K), 1 / K)
     assert torch.equal(posterior(p, x_t, prior, step), torch.eye(K)[1:])
 
