@@ -71,6 +71,39 @@ def merge(
 
 
 @group.command()
+def compare(
+    first: DatasetFile,
+    second: Annotated[Path, typer.Argument(metavar="DATASET", help="Of the same materials.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="CSV of all that differ: material_id, cause, both labels.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Count where two datasets of the same materials differ, by cause; exit 1 if they do."""
+    import csv
+    from collections import Counter
+
+    from wyckoffkit.dataset import CAUSES, differences, read_dataset
+
+    datasets = read_dataset(first), read_dataset(second)
+    found = list(differences(*datasets))
+    counted = Counter(difference.cause for difference in found)
+    table = {"equal": len(datasets[0]) - len(found) + counted[CAUSES[1]]} | {cause: counted[cause] for cause in CAUSES}
+    if as_json:
+        typer.echo(json.dumps(table))
+    else:
+        for name, number in table.items():
+            typer.echo(f"{name:<40} {number:>9,}")
+    if output:
+        with open(output, "w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file, lineterminator="\n")
+            rows.writerow(["material_id", "cause", "first", "second"])
+            rows.writerows([d.material_id, d.cause, d.first, d.second] for d in found)
+    if found:
+        raise typer.Exit(1)
+
+
+@group.command()
 def export(
     dataset: DatasetFile,
     output: Annotated[

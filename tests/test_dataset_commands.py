@@ -16,6 +16,7 @@ from real_structures import PATH, real_structures
 from wyckoffkit.build import build_dataset
 from wyckoffkit.dataset import (
     describe,
+    differences,
     export_table,
     faults,
     merge_datasets,
@@ -122,6 +123,49 @@ def test_an_export_is_read_back_as_the_same_dataset(real: Path, tmp_path: Path) 
     with open(tmp_path / "x.csv", newline="") as file:
         assert lines == [{k: v or None for k, v in row.items()} for row in csv.DictReader(file)]
     assert wyckoffkit("dataset", "export", real, "-o", tmp_path / "x.txt")[0] == 2
+
+
+def test_two_datasets_are_compared_by_cause(tmp_path: Path) -> None:
+    first = {
+        "same": "AB_cF8_225_a_b:Ca-O",
+        "setting": "AB_cF8_225_a_b:Ca-O",
+        "composition": "AB_cF8_225_a_b:Ca-O",
+        "positions": "AB2_hP3_164_a_d:Cd-I",
+        "more": "AB3_cP4_221_a_d:N-Re",
+        "less": "AB_oP2_47_a_b:Ca-O",
+        "as much": "AB_oP2_47_a_b:Ca-O",
+        "gone": "AB_cF8_225_a_b:Ca-O",
+    }
+    second = {
+        "new": "AB_cF8_225_a_b:Ca-O",
+        "same": "AB_cF8_225_a_b:Ca-O",
+        "setting": "AB_cF8_225_b_a:Ca-O",
+        "composition": "AB_cF8_225_a_b:Cl-Na",
+        "positions": "AB2_hP3_164_b_c:Cd-I",
+        "more": "AB3_tP4_123_a_ce:N-Re",
+        "less": "AB_tP2_123_a_b:Ca-O",
+        "as much": "AB_oC4_65_a_b:Ca-O",
+    }
+    a = write_labels(tmp_path / "a.h5", first)
+    b = write_labels(tmp_path / "b.h5", second)
+    found = {d.material_id: d.cause for d in differences(read_dataset(a), read_dataset(b))}
+    assert found == {
+        "gone": "only in the first",
+        "new": "only in the second",
+        "composition": "another composition",
+        "setting": "an equivalent setting",
+        "positions": "the same space group, other positions",
+        "more": "more symmetry in the first",
+        "less": "more symmetry in the second",
+        "as much": "another space group, as much symmetry",
+    }
+    code, out, _ = wyckoffkit("dataset", "compare", a, b, "--json", "-o", tmp_path / "x.csv")
+    assert (code, json.loads(out)["equal"]) == (1, 1)
+    assert sum(json.loads(out).values()) == len({*first, *second})
+    with open(tmp_path / "x.csv", newline="") as file:
+        assert {row["material_id"]: row["cause"] for row in csv.DictReader(file)} == found
+    code, out, _ = wyckoffkit("dataset", "compare", a, a, "--json")
+    assert (code, json.loads(out)["equal"]) == (0, 8)
 
 
 def with_unknown_energies(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """The HDF5 dataset: protostructures in columns, with ids, labels, splits, properties and provenance."""
 
 from .combine import merge_datasets, rewrite
+from .compare import CAUSES, Difference, differences
 from .describe import describe, faults
 from .export import export_csv, export_json_lines, export_parquet, export_table
 from .form import FORMAT_VERSION, NO_REJECTED, SPLITS, Dataset, Rejected, positions_digest, unit_of
@@ -9,13 +10,16 @@ from .statistics import Statistics, statistics
 from .store import read_dataset, write_dataset
 
 __all__ = [
+    "CAUSES",
     "FORMAT_VERSION",
     "NO_REJECTED",
     "SPLITS",
     "Dataset",
+    "Difference",
     "Rejected",
     "Statistics",
     "describe",
+    "differences",
     "export_csv",
     "export_json_lines",
     "export_parquet",
