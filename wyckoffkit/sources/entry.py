@@ -116,7 +116,7 @@ def _read_json(entry: Entry, structure: str) -> Record:
         name = material_name(name)
     properties = dict(entry.properties)
     for fields in (_mapping(document.get("data")), document):
-        for key, called in PROPERTIES.items():
+        for key, called in () if PROPERTIES.keys().isdisjoint(fields) else PROPERTIES.items():
             if called not in properties and isinstance(fields.get(key), (int, float)):
                 properties[called] = float(fields[key])
     try:

@@ -267,7 +267,7 @@ class _Brackets:
 
     def close(self, at: int) -> int | None:
         """The end of the object or array that opens at `at`; None if it lies beyond the buffer."""
-        i = int(np.searchsorted(self._where, at))
+        i = int(np.searchsorted(self._where, np.int32(at)))
         outer = int(self._depth[i]) - 1
         closers = self._closers.get(outer)
         if closers is None:

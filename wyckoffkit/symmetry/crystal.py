@@ -137,8 +137,10 @@ class _SpeciesReader:
 
     def number(self, site: int, species: Iterable[tuple[str, float]]) -> int:
         """The one element that fills a site; SymmetryError if there is none, or several."""
-        amounts: dict[str, float] = {}
         parts = list(species)
+        if len(parts) == 1 and parts[0][1] == 1 and parts[0][0] in ATOMIC_NUMBER:
+            return ATOMIC_NUMBER[parts[0][0]]
+        amounts: dict[str, float] = {}
         for symbol, amount in parts:
             if symbol not in ATOMIC_NUMBER:
                 symbol = self._translated(site, symbol)

@@ -95,7 +95,7 @@ def check_distances(crystal: Crystal, symprec: float) -> None:
         apart -= np.rint(apart)
         vectors = apart @ crystal.lattice
         squares = np.einsum("ijk,ijk->ij", vectors, vectors)
-        squares[np.tri(*squares.shape, dtype=np.bool_)] = np.inf
+        np.fill_diagonal(squares, np.inf)  # each pair of a block's own atoms is there twice
         if squares.min() < symprec * symprec:
             i, j = (int(k) + start for k in divmod(int(squares.argmin()), squares.shape[1]))
             raise SymmetryError(
