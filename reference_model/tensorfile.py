@@ -1,11 +1,13 @@
 """Tensors and a JSON header in one safetensors file, written whole or not at all, read strictly.
 
 Checkpoints, training states and reference packs are all files of this form. The header sits in the safetensors metadata
-under one key (so that equal contents give equal bytes) and names the kind of file and its format version.
+under one key (so that equal contents give equal bytes) and names the kind of file, its format version, and a SHA-256
+of everything else: a file that a disk or a transfer has changed is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -22,6 +24,7 @@ from safetensors.torch import save as torch_bytes
 from wyckoffkit import CheckpointError, __version__
 
 HEADER_KEY = "wyckoffkit"
+CONTENT = "content_sha256"
 
 
 @contextmanager
@@ -52,6 +55,7 @@ def write_tensors(
 ) -> None:
     """Write `tensors` and `header` to `path` atomically (temporary file, fsync, rename)."""
     full = {**header, "kind": kind, "format_version": version, "toolkit_version": __version__}
+    full = {**full, CONTENT: content_digest(full, tensors)}
     metadata = {HEADER_KEY: json.dumps(full, sort_keys=True)}
     if all(isinstance(t, torch.Tensor) for t in tensors.values()):
         # safetensors refuses views that share storage, and stores contiguous memory alone.
@@ -60,6 +64,23 @@ def write_tensors(
         data = numpy_bytes({k: np.ascontiguousarray(t) for k, t in tensors.items()}, metadata)
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(data)
+
+
+def content_digest(header: Mapping[str, Any], tensors: Mapping[str, Any]) -> str:
+    """SHA-256 over the header (but for the digest in it) and names, types, shapes and bytes of all tensors."""
+    sha = hashlib.sha256(json.dumps({k: v for k, v in header.items() if k != CONTENT}, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        if isinstance(tensor, torch.Tensor):
+            # numpy has no bfloat16; the bytes are what counts.
+            dtype = str(tensor.dtype).removeprefix("torch.")
+            array = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        else:
+            dtype = str(tensor.dtype)
+            array = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
+        sha.update(f"{name} {dtype} {list(tensor.shape)}".encode())
+        sha.update(array)
+    return sha.hexdigest()
 
 
 def read_header(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, Any]:
@@ -73,12 +94,16 @@ def read_tensors(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tensors by name ("pt": torch on the CPU, "np": numpy) and the JSON header.
 
-    Raises CheckpointError, one sentence naming the file, unless it is of this kind and format version.
+    Raises CheckpointError, one sentence naming the file, unless it is whole and of this kind and format version.
     """
     path = Path(path)
     with _opened(path, framework) as file:
         header = _checked_header(path, file.metadata(), kind, version)
-        return {name: file.get_tensor(name) for name in file.keys()}, header  # noqa: SIM118 (not a mapping)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    # Files of before the digest was kept have none.
+    if CONTENT in header and header[CONTENT] != content_digest(header, tensors):
+        raise CheckpointError(f"{path} is damaged: its content is not what was written (SHA-256); get the file again")
+    return tensors, header
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from reference_model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from reference_model.config import ModelConfig
 from reference_model.network import build_network
-from reference_model.tensorfile import HEADER_KEY, read_tensors, write_tensors
+from reference_model.tensorfile import CONTENT, HEADER_KEY, content_digest, read_tensors, write_tensors
 from wyckoffkit import CheckpointError
 
 CONFIG = ModelConfig.named(
@@ -38,12 +38,14 @@ def checkpoint():
 
 
 def rewrite(path, change_header=None, change_tensors=None):
-    """The same file with another header or other tensors, valid as safetensors."""
+    """The same file with another header or other tensors, as one would have written it who means it."""
     tensors = load_file(path)
     with module_open(path) as file:
         header = json.loads(file.metadata()[HEADER_KEY])
     header = change_header(header) if change_header else header
     tensors = change_tensors(tensors) if change_tensors else tensors
+    if isinstance(header, dict):
+        header |= {CONTENT: content_digest(header, tensors)}
     save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
 
 
@@ -181,6 +183,21 @@ def test_a_tensor_too_many_or_too_few_is_refused(checkpoint, tmp_path, change, s
     rewrite(path, change_tensors=change)
     with pytest.raises(CheckpointError, match=sentence):
         read_checkpoint(path)
+
+
+def test_a_file_whose_content_is_not_what_was_written_is_refused_and_one_without_a_digest_is_read(checkpoint, tmp_path):
+    path = tmp_path / "x.safetensors"
+    write_checkpoint(path, checkpoint)
+    tensors = load_file(path)
+    with module_open(path) as file:
+        header = json.loads(file.metadata()[HEADER_KEY])
+    tensors["prior.constrained"][0] += 1e-9
+    save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
+    with pytest.raises(CheckpointError, match="is damaged: its content is not what was written"):
+        read_checkpoint(path)
+    del header[CONTENT]
+    save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
+    assert read_checkpoint(path).config == checkpoint.config
 
 
 def test_reading_a_checkpoint_unpickles_nothing(checkpoint, tmp_path, monkeypatch):
