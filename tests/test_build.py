@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import bz2
 import json
+import multiprocessing
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +107,29 @@ def test_an_output_in_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> 
         build_dataset([PATH], tmp_path / "none" / "x.h5")
 
 
+@contextmanager
+def files_of_at_most(n: int) -> Iterator[None]:
+    """As on a disk that is full: no file grows beyond n bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("room, written", [(4_000, "partial/000000-"), (14_000, "x.h5: ")])
+def test_a_full_disk_is_an_error_after_which_the_same_command_goes_on(tmp_path: Path, room: int, written: str) -> None:
+    """First where a shard is written, then where the file itself is, which is larger."""
+    build_dataset([PATH], tmp_path / "whole.h5")
+    with files_of_at_most(room), pytest.raises(DatasetError, match="cannot be written: (?i:file too large)") as caught:
+        build_dataset([PATH], tmp_path / "x.h5")
+    assert written in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["whole.h5", "x.h5.partial"]
+    build_dataset([PATH], tmp_path / "x.h5")
+    assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
+
+
 def test_a_build_that_stopped_goes_on_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
     source = wbm_file(tmp_path / "wbm.json.bz2", copies=40)
     build_dataset([source], tmp_path / "whole.h5")
@@ -181,11 +208,29 @@ def test_an_entry_that_kills_or_hangs_its_worker_is_rejected_and_the_rest_goes_o
         a.decode(): b.decode() for a, b in zip(*(shard.texts[f"rejected_{k}"] for k in ("id", "reason")), strict=True)
     }
     assert reasons == {
-        "segfault": "the worker process died on this entry (SIGSEGV)",
-        "hang": "not finished within 1 s",
-        "exit": "the worker process died on this entry (exit code 3)",
+        "segfault": "the worker process died on this entry, twice (SIGSEGV)",
+        "hang": "not finished within 1 s, twice",
+        "exit": "the worker process died on this entry, twice (exit code 3)",
     }
     assert len(Shard.from_bytes(done[1]).columns) == 1
+
+
+def test_a_worker_that_somebody_else_kills_costs_no_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine out of memory, say: an entry is rejected where two workers die on it, not one."""
+    monkeypatch.setattr("wyckoffkit.build.build.CHUNK_ENTRIES", 64)
+    source = wbm_file(tmp_path / "wbm.json.bz2", copies=8)
+    build_dataset([source], tmp_path / "whole.h5")
+    killed: list[int] = []
+
+    def kill_a_worker(_: Progress) -> None:
+        for worker in multiprocessing.active_children()[: 1 if len(killed) < 3 else 0]:
+            os.kill(worker.pid or 0, signal.SIGKILL)
+            killed.append(worker.pid or 0)
+
+    outcome = build_dataset([source], tmp_path / "x.h5", workers=2, progress=kill_a_worker)
+    assert killed
+    assert outcome.n_rejected == 0
+    assert (tmp_path / "x.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
 def test_chunks_are_bounded_in_entries_and_bytes() -> None:

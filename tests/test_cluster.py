@@ -49,7 +49,7 @@ def test_an_entry_that_kills_the_workers_of_a_cluster_is_rejected_alone(monkeypa
         done = dict(cluster.run_on_cluster(tasks, BuildOptions(), here.scheduler_address, 60))
     found = Shard.from_bytes(done[7])
     assert [name.decode() for name in found.texts["material_id"]] == ["a", "b", "c"]
-    assert found.texts["rejected_reason"].tolist() == [b"the worker process died on this entry (SIGSEGV)"]
+    assert found.texts["rejected_reason"].tolist() == [b"the worker process died on this entry, twice (SIGSEGV)"]
     assert len(Shard.from_bytes(done[8]).columns) == 1
 
 

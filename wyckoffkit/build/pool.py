@@ -6,7 +6,7 @@ import multiprocessing
 import resource
 import signal
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ctypes import c_int64
@@ -20,6 +20,8 @@ from .work import Shard, work
 # moyopy 0.21 can ask for all memory there is; a worker that does dies, and one entry with it.
 _MEMORY = 8 << 30
 _POLL = 0.5  # s
+_CHANCES = 2  # for an entry on which a worker dies
+_STARTS = 5  # for a worker that dies before its first entry
 
 Task = tuple[int, Sequence[Entry]]
 Labour = Callable[[Sequence[Entry], BuildOptions, Mapping[int, str], Callable[[int], None]], Shard]
@@ -30,8 +32,9 @@ def run(
 ) -> Iterator[tuple[int, bytes]]:
     """(index, shard as bytes) of every task, in the order in which they are finished.
 
-    With 0 workers the work is done in this process, without protection. An entry that kills its worker, or takes
-    longer than `timeout` seconds, is rejected with that reason, and the rest of its chunk is done again.
+    With 0 workers the work is done in this process, without protection. An entry on which a worker dies twice, or
+    twice takes longer than `timeout` seconds, is rejected with that reason, and the rest of its chunk is done again.
+    Once may be chance: somebody else's kill, a machine out of memory.
     """
     if workers <= 0:
         for index, entries in tasks:
@@ -66,6 +69,7 @@ class _Worker:
         self._timeout = timeout
         self.task: Task | None = None
         self._quarantine: dict[int, str] = {}
+        self._deaths: Counter[int] = Counter()
         self._seen = (-1, 0.0)
         self._start()
 
@@ -84,6 +88,7 @@ class _Worker:
         """Begin a task; None when there is no more."""
         self.task = task
         self._quarantine = {}
+        self._deaths.clear()
         if task:
             self._send()
 
@@ -103,9 +108,9 @@ class _Worker:
         except (EOFError, ConnectionResetError):
             self._process.join(1)
         if not self._process.is_alive():
-            self._replace(f"the worker process died on this entry ({_cause(self._process.exitcode)})")
+            self._replace(f"the worker process died on this entry, twice ({_cause(self._process.exitcode)})")
         elif self._hangs():
-            self._replace(f"not finished within {self._timeout:g} s")
+            self._replace(f"not finished within {self._timeout:g} s, twice")
         return None
 
     def _hangs(self) -> bool:
@@ -118,8 +123,10 @@ class _Worker:
     def _replace(self, reason: str) -> None:
         current = int(self._current.value)
         self.stop()
+        self._deaths[current] += 1
         # A process that dies before its first entry is no entry's fault, but must not be started for ever.
-        self._quarantine[max(current, 0)] = reason
+        if self._deaths[current] == (_CHANCES if current >= 0 else _STARTS):
+            self._quarantine[max(current, 0)] = reason
         self._start()
         self._send()
 

@@ -77,9 +77,13 @@ def write_dataset(
         "n_rejected": len(rejected),
         **(attributes or {}),
     }
+    image = _image(root, columns, texts, splits, values, rejected)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        _write(partial, root, columns, texts, splits, values, rejected)
+        with open(partial, "wb") as file:
+            file.write(image)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written: {error.strerror or error}") from None
@@ -88,16 +92,16 @@ def write_dataset(
             partial.unlink()
 
 
-def _write(
-    path: Path,
+def _image(
     root: Mapping[str, Any],
     columns: WyckoffColumns,
     texts: Mapping[str, NDArray[np.bytes_]],
     split: NDArray[np.uint8],
     properties: Mapping[str, NDArray[np.float64]],
     rejected: Rejected,
-) -> None:
-    with h5py.File(path, "w") as file:
+) -> bytes:
+    """The file, made in memory: HDF5 itself does not survive a disk that is full."""
+    with h5py.File("image", "w", driver="core", backing_store=False) as file:
         for name, value in root.items():
             file.attrs[name] = value
         for name in COLUMNS:
@@ -116,8 +120,7 @@ def _write(
         for name in REJECTED_TEXTS:
             _put(group, name, _encoded(getattr(rejected, name)))
         file.flush()
-    with open(path, "rb") as written:
-        os.fsync(written.fileno())
+        return bytes(file.id.get_file_image())
 
 
 def _put(where: h5py.Group, name: str, values: NDArray[Any]) -> h5py.Dataset:
