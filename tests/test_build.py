@@ -122,7 +122,7 @@ def files_of_at_most(n: int) -> Iterator[None]:
 def test_a_full_disk_is_an_error_after_which_the_same_command_goes_on(tmp_path: Path, room: int, written: str) -> None:
     """First where a shard is written, then where the file itself is, which is larger."""
     build_dataset([PATH], tmp_path / "whole.h5")
-    with files_of_at_most(room), pytest.raises(DatasetError, match="cannot be written: (?i:file too large)") as caught:
+    with files_of_at_most(room), pytest.raises(DatasetError, match=r"cannot be written: (?i:file too large)") as caught:
         build_dataset([PATH], tmp_path / "x.h5")
     assert written in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["whole.h5", "x.h5.partial"]
