@@ -42,6 +42,24 @@ def _shown(value: object) -> str:
 
 
 @group.command()
+def statistics(
+    dataset: DatasetFile,
+    split: Annotated[str | None, typer.Option(help="Of train, validation or test alone.")] = None,
+) -> None:
+    """Write as JSON what a model needs to know: groups, marginals, counts of slots and elements."""
+    import numpy as np
+
+    from wyckoffkit.dataset import SPLITS, read_dataset
+    from wyckoffkit.dataset import statistics as count
+
+    if split not in (None, *SPLITS):
+        raise typer.BadParameter(f"the splits are {', '.join(SPLITS)}, got {split!r}")
+    data = read_dataset(dataset)
+    rows = np.arange(len(data)) if split is None else data.indices(split)
+    typer.echo(json.dumps(count(data.columns.select(rows), n_elements=data.n_elements).as_dict(), ensure_ascii=False))
+
+
+@group.command()
 def verify(dataset: DatasetFile) -> None:
     """Check every row: columns against labels, labels canonical, ids unique, counts as claimed."""
     from wyckoffkit.dataset import faults, read_dataset

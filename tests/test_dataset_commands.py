@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import h5py
@@ -58,6 +59,24 @@ def test_info_tells_what_is_in_the_file(real: Path) -> None:
     assert facts["attributes"]["licence"] == "CC BY 4.0"
     assert facts["attributes"]["sources"][0]["name"] == PATH.name
     assert facts["splits"] == {"train": len(real_structures()), "validation": 0, "test": 0}
+
+
+def test_statistics_are_told_as_json(real: Path) -> None:
+    code, out, _ = wyckoffkit("dataset", "statistics", real, "--split", "train")
+    facts = json.loads(out)
+    assert code == 0
+    labels = [parse_label(structure.label) for structure in real_structures()]
+    assert facts["space_group"] == {
+        str(s): n for s, n in sorted(Counter(label.space_group.number for label in labels).items())
+    }
+    assert facts["element"] == Counter(element for label in labels for element in label.composition)
+    assert facts["tokens"] == {
+        str(n): count for n, count in sorted(Counter(len(set(label.orbits)) for label in labels).items())
+    }
+    assert sum(facts["constrained_marginal"]) == pytest.approx(1)
+    assert sum(facts["unconstrained_marginal"]) == pytest.approx(1)
+    assert len(facts["unconstrained_marginal"]) == facts["max_count"] + 1
+    assert wyckoffkit("dataset", "statistics", real, "--split", "all")[0] == 2
 
 
 def test_verify_finds_what_does_not_hold(real: Path, tmp_path: Path) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..elements import SYMBOLS
 from ..encoding import WyckoffColumns
 from ..spacegroup import SpaceGroup
 
@@ -40,6 +42,22 @@ class Statistics:
     def space_group_probability(self) -> NDArray[np.float64]:
         """p̂(s), (231,)."""
         return self.space_group / max(1, self.n_materials)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON can hold it: what does not occur is left out, marginals are probabilities."""
+        groups, elements = np.flatnonzero(self.space_group), np.flatnonzero(self.element)
+        slots = self.tokens.sum(axis=0)
+        return {
+            "n_materials": self.n_materials,
+            "n_elements": self.n_elements,
+            "max_count": self.max_count,
+            "mean_positions": dict(zip(("L", "L0", "Linf"), self.mean_positions, strict=True)),
+            "space_group": {str(s): int(self.space_group[s]) for s in groups.tolist()},
+            "constrained_marginal": (self.constrained / max(1, self.constrained.sum())).tolist(),
+            "unconstrained_marginal": (self.unconstrained / max(1, self.unconstrained.sum())).tolist(),
+            "tokens": {str(n): int(slots[n]) for n in np.flatnonzero(slots).tolist()},
+            "element": {SYMBOLS[e]: int(self.element[e]) for e in elements.tolist()},
+        }
 
 
 def statistics(columns: WyckoffColumns, *, n_elements: int) -> Statistics:
