@@ -45,7 +45,7 @@ def entries_on_scale(
     plain: list[Any] = []
     for row in rows:
         with quiet():
-            made = classes.get(row.get("@class", ""), ComputedEntry).from_dict(dict(row))
+            made = classes.get(row.get("@class", ""), ComputedEntry).from_dict(without_foreign_modules(row))
         (raw if getattr(made, "parameters", {}).get("run_type") else plain).append(made)
     if raw and corrected:
         raw = _corrected(raw)
@@ -54,6 +54,16 @@ def entries_on_scale(
         name = getattr(entry, "entry_id", None) or entry.name
         amounts = {str(element): float(n) for element, n in entry.composition.items()}
         yield str(name), amounts, energy / entry.composition.num_atoms
+
+
+def without_foreign_modules(value: Any) -> Any:
+    """JSON in which "@module" names modules of pymatgen alone: its decoder imports whatever a file names."""
+    if isinstance(value, Mapping):
+        foreign = not str(value.get("@module", "pymatgen.")).startswith("pymatgen.") or "@callable" in value
+        return {k: without_foreign_modules(v) for k, v in value.items() if not (foreign and str(k).startswith("@"))}
+    if isinstance(value, list | tuple):
+        return [without_foreign_modules(item) for item in value]
+    return value
 
 
 def _corrected(entries: list[Any]) -> list[Any]:

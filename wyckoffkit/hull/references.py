@@ -160,7 +160,7 @@ def _from_entries(path: Path, rows: Iterable[Mapping[str, Any]], scale: str | No
         ]
     except KeyError as error:
         raise DatasetError(f"{path}: an entry has no field {error.args[0]!r}") from None
-    except (RealizationError, TypeError, ValueError) as error:
+    except (RealizationError, AttributeError, TypeError, ValueError) as error:
         raise DatasetError(f"{path}: {error}") from None
     return References(wanted, TOTAL, tuple(made), str(path))
 
