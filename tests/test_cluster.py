@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,25 +31,27 @@ def test_a_cluster_writes_the_file_that_one_process_writes(tmp_path: Path) -> No
     assert (tmp_path / "cluster.h5").read_bytes() == (tmp_path / "alone.h5").read_bytes()
 
 
-def deadly(entries: Sequence[Entry], options: BuildOptions) -> bytes:
-    return labour(entries, options, {}, lambda _: None).to_bytes()
-
-
-def test_an_entry_that_kills_the_workers_of_a_cluster_is_rejected_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_labour", deadly)
+def test_an_entry_that_kills_or_hangs_the_workers_of_a_cluster_is_rejected_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster, "_labour", partial(cluster._labour, labour=labour))
     monkeypatch.setattr(cluster, "run", partial(run, labour=labour))
     label = real_structures()[0].label.encode()
-    entries = [Entry(name, name, "label", label) for name in ("a", "b", "segfault", "c")]
+    entries = [Entry(name, name, "label", label) for name in ("a", "hang", "b", "segfault", "c")]
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": 0}),
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as here,
     ):
-        tasks = iter([(7, entries), (8, entries[:1])])
-        done = dict(cluster.run_on_cluster(tasks, BuildOptions(), here.scheduler_address, 60))
+        tasks = iter([(7, entries), (8, entries[:1]), (9, entries[2:])])
+        done = dict(cluster.run_on_cluster(tasks, BuildOptions(), here.scheduler_address, 3))
     found = Shard.from_bytes(done[7])
     assert [name.decode() for name in found.texts["material_id"]] == ["a", "b", "c"]
-    assert found.texts["rejected_reason"].tolist() == [b"the worker process died on this entry, twice (SIGSEGV)"]
+    assert found.texts["rejected_reason"].tolist() == [
+        b"not finished within 3 s, twice",
+        b"the worker process died on this entry, twice (SIGSEGV)",
+    ]
     assert len(Shard.from_bytes(done[8]).columns) == 1
+    assert len(Shard.from_bytes(done[9]).columns) == 2
 
 
 def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

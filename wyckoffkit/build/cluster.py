@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import faulthandler
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..errors import DatasetError
 from ..sources import Entry
 from .options import BuildOptions
-from .pool import Task, run
+from .pool import Labour, Task, run
 from .work import work
 
 _PATIENCE = 30  # s for the scheduler to answer
@@ -20,8 +22,8 @@ def run_on_cluster(
 ) -> Iterator[tuple[int, bytes]]:
     """(index, shard as bytes) of every task, as they are finished. DatasetError if there is no scheduler.
 
-    dask gives a chunk up when the workers that hold it keep dying, whoever is to blame. Such a chunk is done here, in
-    a process that may die, which rejects the one entry that kills it or takes longer than `timeout` seconds.
+    A worker that spends more than `timeout` seconds on one entry ends itself. dask gives a chunk up when the workers
+    that hold it keep dying, whoever is to blame. Such a chunk is done here, by `pool.run`, which rejects the one entry.
     """
     try:
         from distributed import Client, KilledWorker, as_completed
@@ -39,7 +41,7 @@ def run_on_cluster(
                 task = next(tasks, None)
                 if task is None:
                     break
-                future = client.submit(_labour, task[1], options, pure=False)
+                future = client.submit(_labour, task[1], options, timeout, pure=False)
                 waiting[future] = task
                 finished.add(future)
             if not waiting:
@@ -52,5 +54,19 @@ def run_on_cluster(
                 yield from run(iter([(index, entries)]), options, 1, timeout)
 
 
-def _labour(entries: Sequence[Entry], options: BuildOptions) -> bytes:
-    return work(entries, options).to_bytes()
+def _labour(entries: Sequence[Entry], options: BuildOptions, timeout: float, labour: Labour = work) -> bytes:
+    """A chunk as bytes, on a worker of the cluster, which has one thread."""
+    armed = -timeout
+
+    def begin(_: int) -> None:
+        nonlocal armed
+        now = time.monotonic()
+        if now - armed > timeout / 4:  # a new alarm for each entry would cost a tenth
+            # An alarm that a thread held in C cannot delay; it ends the process.
+            faulthandler.dump_traceback_later(timeout, exit=True)
+            armed = now
+
+    try:
+        return labour(entries, options, {}, begin).to_bytes()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
