@@ -43,6 +43,9 @@ def build_dataset(
     clean: Annotated[
         str | None, typer.Option(metavar="RULES", help="Reject by misaligned, extreme-energy, or wbm for both.")
     ] = None,
+    properties: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="More properties, by material_id (WBM's summary, say).")
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(metavar="TRAIN,VAL,TEST", help="Fractions; 1,0,0 is all train.", show_default=DEFAULT_SPLIT),
@@ -86,6 +89,7 @@ def build_dataset(
             workers=workers or _cores(),
             timeout=timeout,
             scheduler=scheduler,
+            properties=properties,
             licence=licence,
             progress=show,
         )

@@ -280,11 +280,47 @@ def test_cleaning_rules_reject_renumber_and_count(tmp_path: Path) -> None:
     found = read_dataset(tmp_path / "x.h5")
     assert found.material_id.tolist() == ["wbm-2-70804", "wbm-3-70802", "wbm-3-70803", "wbm-3-70825", "b", "c"]
     assert found.rejected.material_id == ("step_3_70802", "step_3_70803", "a")
-    assert json.loads(found.attributes["cleaning"]) == {"misaligned": 2, "extreme-energy": 1}
+    assert json.loads(found.attributes["cleaning"]) == {"misaligned": 2, "extreme-energy": 1, "no-volume": 0}
     build_dataset([source], tmp_path / "y.h5")
     assert read_dataset(tmp_path / "y.h5").material_id[4] == "wbm-3-70805"
     with pytest.raises(DatasetError, match="the cleaning rules are misaligned, extreme-energy, got 'dust'"):
         BuildOptions(clean=("dust",))
+
+
+def test_properties_of_another_table_are_joined_by_id_and_cleaned(tmp_path: Path) -> None:
+    flat = {**real_structures()[0].structure, "lattice": {"matrix": [[1, 0, 0], [0, 1, 0], [1, 1, 0]]}}
+    structures = [real.structure for real in real_structures()[:4]] + [flat]
+    source = tmp_path / "x.json"
+    source.write_text(json.dumps({f"step_2_{i}": {"org": s, "opt": s} for i, s in enumerate(structures)}))
+    summary = tmp_path / "summary.csv"
+    summary.write_text(
+        "material_id,e_form_per_atom_wbm,bandgap_pbe\nwbm-2-1,-1,2\nwbm-2-2,-9,\nwbm-2-4,0.5,nan\nwbm-9-9,1,1\n"
+    )
+    outcome = build_dataset(
+        [source], tmp_path / "x.h5", properties=summary, options=BuildOptions(clean=("misaligned", "extreme-energy"))
+    )
+    found = read_dataset(tmp_path / "x.h5")
+    assert found.material_id.tolist() == ["wbm-2-1", "wbm-2-3", "wbm-2-4"]
+    assert [str(p) for p in found.columns] == found.label.tolist()
+    assert found.properties["e_form_per_atom"].tolist() == pytest.approx([-1, np.nan, 0.5], nan_ok=True)
+    assert found.properties["band_gap"].tolist() == pytest.approx([2, np.nan, np.nan], nan_ok=True)
+    assert outcome.rejected.material_id == ("wbm-2-5", "wbm-2-2")
+    assert outcome.rejected.place[1] == str(summary)
+    assert json.loads(found.attributes["cleaning"]) == {"misaligned": 0, "extreme-energy": 1, "no-volume": 1}
+    assert [s["kind"] for s in json.loads(found.attributes["sources"])] == ["json", "properties"]
+
+
+def test_a_table_without_properties_or_with_an_id_twice_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    for text, sentence in (
+        ("material_id,colour\na,red\n", "has a column of ids"),
+        ("material_id,year\na,1\na,2\n", r"t\.csv:3: a stands twice"),
+        ("material_id,year\na\n", r"t\.csv:2: 1 fields under 2 headings"),
+    ):
+        table.write_text(text)
+        with pytest.raises(DatasetError, match=sentence):
+            build_dataset([PATH], tmp_path / "x.h5", properties=table)
+    assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
 def test_a_dataset_of_labels_alone_claims_no_engine(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ import numpy as np
 
 from ..dataset import Rejected, write_dataset
 from ..errors import DatasetError
-from ..sources import Entry, Source
+from ..sources import Entry, Source, count_rules
+from .attach import PropertyTable, attach, read_properties
 from .cluster import run_on_cluster
 from .options import BuildOptions, Split
 from .pool import Task, run
@@ -66,6 +67,7 @@ def build_dataset(
     workers: int = 0,
     timeout: float = 60.0,
     scheduler: str | None = None,
+    properties: str | Path | None = None,
     licence: str = "",
     progress: Callable[[Progress], None] | None = None,
 ) -> Outcome:
@@ -74,9 +76,10 @@ def build_dataset(
     Entries that hold no material, and files that cannot be read to their end, are in the outcome and in the file; the
     good rows are written. Raises DatasetError where no source can be read at all, or the output cannot be written.
     `workers` processes do the work, 0: this one, or the dask cluster whose `scheduler` is named; `timeout` in seconds
-    for one entry, in worker processes.
+    for one entry, in worker processes. `properties` is a CSV of more properties, joined by material id.
     """
     output = Path(output)
+    table = read_properties(Path(properties)) if properties else None
     state = _Build(options or BuildOptions(), progress or (lambda _: None))
     sources = state.open(paths, output)
     with _shard_folder(output) as folder:
@@ -87,7 +90,7 @@ def build_dataset(
             done = run(tasks, state.options, workers, timeout)
         for index, shard in done:
             state.keep(folder, index, shard)
-        return _assemble(output, state, folder, sources, split or Split(), licence)
+        return _assemble(output, state, folder, sources, table, split or Split(), licence)
 
 
 @dataclass(slots=True)
@@ -199,23 +202,27 @@ def _shard_folder(output: Path) -> Iterator[Path]:
 
 
 def _assemble(
-    output: Path, state: _Build, folder: Path, sources: Sequence[Source], split: Split, licence: str
+    output: Path,
+    state: _Build,
+    folder: Path,
+    sources: Sequence[Source],
+    table: PropertyTable | None,
+    split: Split,
+    licence: str,
 ) -> Outcome:
     shard = join([_read_shard(folder / name) for name in state.names])
+    if table:
+        shard = attach(shard, table, state.options.clean)
     rejected = Rejected(
         *(tuple(t.decode() for t in shard.texts[f"rejected_{k}"].tolist()) for k in ("id", "place", "reason"))
     )
     options = state.options
     attributes: dict[str, Any] = {
         "n_from_structures": shard.from_structures,
-        "cleaning": json.dumps(
-            {rule: sum(reason.startswith(f"rule {rule}:") for reason in rejected.reason) for rule in options.clean}
-        ),
+        "cleaning": json.dumps(count_rules(options.clean, rejected.reason)),
         "licence": licence,
         "split_rule": split.rule(),
-        "sources": json.dumps(
-            [{"name": s.path.name, "sha256": s.stream.sha256, "bytes": s.stream.size, "kind": s.kind} for s in sources]
-        ),
+        "sources": json.dumps([*map(_papers, sources), *([table.source()] if table else [])]),
         "problems": json.dumps(state.problems),
     }
     if shard.from_structures:
@@ -245,6 +252,11 @@ def _assemble(
         rejected,
         tuple(state.problems),
     )
+
+
+def _papers(source: Source) -> dict[str, Any]:
+    stream = source.stream
+    return {"name": source.path.name, "sha256": stream.sha256, "bytes": stream.size, "kind": source.kind}
 
 
 def _read_shard(path: Path) -> Shard:

@@ -112,9 +112,9 @@ def work(
             from_structures += 1
             notes += bool(record.crystal.notes)
     texts = {
-        "material_id": _utf8(names),
-        "label": _utf8([str(p) for p in found]),
-        **{name: _utf8([row[k] for row in rejected]) for k, name in enumerate(_TEXTS[2:])},
+        "material_id": utf8(names),
+        "label": utf8([str(p) for p in found]),
+        **{name: utf8([row[k] for row in rejected]) for k, name in enumerate(_TEXTS[2:])},
     }
     keys = sorted({key for row in values for key in row})
     columns = {key: np.array([row.get(key, np.nan) for row in values], np.float64) for key in keys}
@@ -147,6 +147,7 @@ def _cut(text: str, n: int) -> str:
     return text if len(text) <= n else text[: n - 1] + "…"
 
 
-def _utf8(texts: Sequence[str]) -> NDArray[np.bytes_]:
+def utf8(texts: Sequence[str]) -> NDArray[np.bytes_]:
+    """Text as a column of the file."""
     # HDF5 and numpy end fixed-length text at a NUL.
     return np.array([text.replace("\0", "\ufffd").encode("utf-8", "replace") for text in texts] or [], dtype=np.bytes_)

@@ -1,11 +1,13 @@
 """Files of structures or labels as a stream of entries: any size, compressed or not, in the layouts of the wild."""
 
-from .cleaning import RULES, broken_rule
-from .entry import Entry, EntryError, Record, material_name, read_entry
+from .cleaning import RULES, broken_rule, count_rules
+from .entry import ID_FIELDS, PROPERTIES, Entry, EntryError, Record, material_name, number_or_nan, read_entry
 from .recognise import Source
 from .stream import ByteStream
 
 __all__ = [
+    "ID_FIELDS",
+    "PROPERTIES",
     "RULES",
     "ByteStream",
     "Entry",
@@ -13,6 +15,8 @@ __all__ = [
     "Record",
     "Source",
     "broken_rule",
+    "count_rules",
     "material_name",
+    "number_or_nan",
     "read_entry",
 ]
