@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
 from wyckoffkit import __version__
-from wyckoffkit.errors import WyckoffkitError
+from wyckoffkit.commandline import named_errors
 
 from . import crystals, datasets, discovery, groups, labels, questions, structures
 
@@ -43,23 +41,9 @@ for family in (labels, groups, questions, structures, datasets, crystals, discov
 
 
 def run() -> None:
-    """The console script: exit 0, 1 for a named error (its sentence on stderr), 2 for usage."""
-    try:
+    """The console script."""
+    with named_errors("wyckoffkit"):
         app()
-    except WyckoffkitError as error:
-        _stop(str(error))
-    except BrokenPipeError:
-        # The reader went away (`… | head`): nobody is left to tell, and the interpreter must not try to flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        _stop(f"{name}{(error.strerror or str(error)).lower()}")
-
-
-def _stop(message: str) -> None:
-    typer.echo(f"wyckoffkit: {message}", err=True)
-    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -51,13 +51,10 @@ def main(
     ] = None,
 ) -> None:
     """Write the best weights of a run, its reference pack and a card."""
-    from wyckoffkit import WyckoffkitError
+    from wyckoffkit.commandline import named_errors
 
-    try:
+    with named_errors("export"):
         export(run, out, title=title, threads=threads, half=half, evaluations=evaluation or [])
-    except WyckoffkitError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
 
 
 def export(run: Path, out: Path, *, title: str, threads: str, half: bool, evaluations: list[Path]) -> None:

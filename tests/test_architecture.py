@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module imports only from those before it (DESIGN.md, layout).
 ORDER = {
     "wyckoffkit": (
-        "errors tables elements spacegroup operations protostructure canonical label repair wren collapse "
+        "errors commandline tables elements spacegroup operations protostructure canonical label repair wren collapse "
         "enumeration symmetry supergroup subgroups encoding canonical_columns textlines dataset tensorfile sources "
         "build realize relax hull discover metrics"
     ).split(),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wyckoffkit import WyckoffkitError
+from wyckoffkit.commandline import named_errors
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -164,19 +164,9 @@ def _without_nan(value: Any) -> Any:
 
 
 def run(command: typer.Typer = app) -> None:
-    """Exit 0, 1 for a named error (its sentence on stderr), 2 for usage."""
-    try:
+    """The command, whose errors are sentences."""
+    with named_errors("evaluate"):
         command()
-    except WyckoffkitError as error:
-        _stop(str(error))
-    except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        _stop(f"{name}{(error.strerror or str(error)).lower()}")
-
-
-def _stop(message: str) -> None:
-    typer.echo(f"evaluate: {message}", err=True)
-    sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -82,14 +81,14 @@ def main(
     import torch
     from rich.console import Console
 
-    from wyckoffkit import WyckoffkitError
+    from wyckoffkit.commandline import named_errors
 
     from .command import run
 
     if threads:
         torch.set_num_threads(threads)
     console = Console(stderr=True)
-    try:
+    with named_errors("sample"):
         run(
             checkpoint,
             n,
@@ -117,13 +116,6 @@ def main(
             force=force,
             console=console,
         )
-    except WyckoffkitError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from None
-    except BrokenPipeError:
-        # `| head` has seen enough; nothing more can be flushed to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
 
 
 if __name__ == "__main__":

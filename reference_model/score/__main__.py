@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -41,14 +40,14 @@ def main(
     import torch
     from rich.console import Console
 
-    from wyckoffkit import WyckoffkitError
+    from wyckoffkit.commandline import named_errors
 
     from .command import run
 
     if threads:
         torch.set_num_threads(threads)
     console = Console(stderr=True, soft_wrap=True)
-    try:
+    with named_errors("score"):
         n_invalid = run(
             labels,
             checkpoint,
@@ -61,22 +60,8 @@ def main(
             device=device,
             console=console,
         )
-    except WyckoffkitError as error:
-        stop(console, str(error))
-    except BrokenPipeError:
-        # `| head` has seen enough; nothing more can be flushed to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(0) from None
-    except OSError as error:
-        stop(console, f"{error.filename}: {(error.strerror or str(error)).lower()}")
     if n_invalid:
         raise typer.Exit(1)
-
-
-def stop(console: object, message: str) -> None:
-    """One red line, exit code 1."""
-    console.print(f"error: {message}", style="red", markup=False, highlight=False)  # type: ignore[attr-defined]
-    raise typer.Exit(1) from None
 
 
 if __name__ == "__main__":

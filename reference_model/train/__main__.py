@@ -84,7 +84,7 @@ def main(
     import torch
     from rich.console import Console
 
-    from wyckoffkit import WyckoffkitError
+    from wyckoffkit.commandline import named_errors
 
     from .choices import choose
     from .runlog import live_progress
@@ -93,13 +93,10 @@ def main(
     if threads:
         torch.set_num_threads(threads)
     console = Console(stderr=True)
-    try:
+    with named_errors("train"):
         model, settings = choose(config, model_given, given, set_ or [], initialise)
         with live_progress(console) as (log, tick):
             progress = train(data, out, model, settings, initialise=initialise, device=device, log=log, tick=tick)
-    except WyckoffkitError as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from None
     if os.environ.get("RANK", "0") != "0":
         return
     best = "" if progress.best is None else f", best validation {progress.best:.4g} at step {progress.best_step}"

@@ -63,7 +63,7 @@ def test_an_export_holds_the_average_as_weights_and_a_card_with_its_digests(run,
 def test_a_folder_without_a_run_is_one_sentence(tmp_path):
     done = CliRunner().invoke(app, [str(tmp_path), "-o", str(tmp_path / "x.safetensors")])
     assert done.exit_code == 1
-    assert done.output.startswith("error: ")
+    assert done.output.startswith("export: ")
     assert not (tmp_path / "x.safetensors").exists()
 
 

@@ -1,0 +1,59 @@
+"""A command ends with 0, with one sentence and 1, or with 2: the disk full and the reader gone included."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wyckoffkit import LabelError
+from wyckoffkit.commandline import named_errors
+
+LABELS = Path(__file__).with_name("data") / "wbm_labels.txt"
+
+
+@pytest.mark.parametrize(
+    "error, sentence",
+    [
+        (LabelError("a label is a line"), "encode: a label is a line"),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "x.txt"), "encode: x.txt: no such file"),
+        (OSError(errno.ENOSPC, "No space left on device"), "encode: the disk that is written to is full"),
+        (MemoryError(), "encode: out of memory; give it less"),
+    ],
+)
+def test_what_went_wrong_is_one_sentence_and_exit_code_1(capsys, error, sentence):
+    with pytest.raises(SystemExit) as left, named_errors("encode"):
+        raise error
+    assert left.value.code == 1
+    told = capsys.readouterr().err
+    assert told.startswith(sentence)
+    assert told.count("\n") == 1
+
+
+def test_a_bug_shows_itself():
+    with pytest.raises(KeyError), named_errors("encode"):
+        raise KeyError("x")
+
+
+def run(command, **options):
+    return subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, **options)
+
+
+TOOL = f"{sys.executable} -m wyckoffkit.cli.main"
+
+
+def test_a_full_disk_behind_stdout_is_a_sentence():
+    done = run(f"{TOOL} decode <({TOOL} encode {LABELS}) > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("wyckoffkit: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_told_nothing():
+    many = " ".join([str(LABELS)] * 20)  # more than a pipe holds
+    done = run(f"cat {many} | {TOOL} canonicalize - | head -n 1")
+    assert done.stdout.count("\n") == 1
+    assert done.stderr == ""
