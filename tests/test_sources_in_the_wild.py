@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -151,6 +152,23 @@ def test_a_build_in_the_folder_it_reads_does_not_read_itself(tmp_path: Path) -> 
     assert (first.n_written, first.n_rejected) == (3, 0)
     build_dataset([tmp_path], tmp_path / "x.h5")
     assert (tmp_path / "x.h5").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage, reason", [("flag", "is encrypted"), ("byte", "bad crc-32")])
+def test_a_part_of_an_archive_that_cannot_be_read_costs_no_other(tmp_path: Path, damage: str, reason: str) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("a.txt", LABEL)
+        archive.writestr("b.txt", LABEL)
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    if damage == "flag":
+        content[content.find(b"PK\x01\x02") + 8] |= 1
+    else:
+        content[content.find(b"Ca-O")] ^= 1
+    (tmp_path / "x.zip").write_bytes(content)
+    outcome = build_dataset([tmp_path / "x.zip"], tmp_path / "x.h5")
+    assert outcome.n_written == 1
+    assert outcome.rejected.material_id == ("a.txt",)
+    assert reason in outcome.rejected.reason[0]
 
 
 def test_a_single_frame_is_named_by_its_file(tmp_path: Path) -> None:
