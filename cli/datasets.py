@@ -79,7 +79,7 @@ def build_dataset(
         structure=structure,
         clean=_rules(clean),
     )
-    output = output or Path(sources[0].name.partition(".")[0] + ".h5")
+    output = output or Path(sources[0].resolve().name.partition(".")[0] + ".h5")
     with _progress_bar(f"building {output.name}") as show:
         outcome = build(
             sources,

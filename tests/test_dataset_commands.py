@@ -114,6 +114,19 @@ def test_merging_keeps_rows_once_and_provenance(real: Path, tmp_path: Path) -> N
     assert faults(found) == []
 
 
+def test_a_dataset_is_appended_to_in_place_and_keeps_its_provenance(tmp_path: Path) -> None:
+    path = write_labels(tmp_path / "x.h5", {"a": "AB_cF8_225_a_b:Ca-O"}, attributes={"licence": "CC BY 4.0"})
+    for name in ("b", "c"):
+        more = write_labels(tmp_path / f"{name}.h5", {name: "AB_cF8_225_a_b:Cl-Na"}, attributes={"licence": "MIT"})
+        assert wyckoffkit("dataset", "merge", path, more, "-o", path)[0] == 0
+    found = read_dataset(path)
+    assert found.material_id.tolist() == ["a", "b", "c"]
+    before, last = json.loads(found.attributes["merged_from"])
+    assert (last["name"], last["licence"]) == (str(tmp_path / "c.h5"), "MIT")
+    assert [root["licence"] for root in json.loads(before["merged_from"])] == ["CC BY 4.0", "MIT"]
+    assert faults(found) == []
+
+
 def test_datasets_that_contradict_each_other_are_not_merged(tmp_path: Path) -> None:
     a = read_dataset(write_labels(tmp_path / "a.h5", {"x": "AB_cF8_225_a_b:Ca-O"}))
     b = read_dataset(write_labels(tmp_path / "b.h5", {"x": "AB_cF8_225_a_b:Cl-Na"}))
