@@ -1,13 +1,20 @@
-"""Questions about labels and compositions: collapse, enumerate, same."""
+"""Questions about labels, compositions and structures: collapse, enumerate, same."""
 
 from __future__ import annotations
 
+import os
 import re
-from typing import Annotated
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Json, LabelWords, Profile, Rejections, label_words
+from .options import Engine, Json, LabelWords, Profile, Rejections, Symprec, label_words
+
+if TYPE_CHECKING:
+    from wyckoffkit.protostructure import Protostructure
+    from wyckoffkit.symmetry import Crystal
 
 _TERM = re.compile(r"([A-Z][a-z]?)([0-9]*)")
 
@@ -97,15 +104,55 @@ def _composition(formula: str) -> dict[str, int]:
 
 
 def same(
-    one: Annotated[str, typer.Argument(metavar="LABEL")],
-    other: Annotated[str, typer.Argument(metavar="LABEL")],
+    one: Annotated[str, typer.Argument(metavar="LABEL|FILE", show_default=False)],
+    other: Annotated[str, typer.Argument(metavar="LABEL|FILE", show_default=False)],
     profile: Profile = "affine",
+    engine: Engine = "moyopy",
+    symprec: Symprec = 0.1,
+    structure: Annotated[str, typer.Option(help="Where a file has both: org (before relaxation) or opt.")] = "org",
+    as_json: Json = False,
 ) -> None:
-    """Tell whether two labels are settings of one protostructure.
+    """Tell whether two labels or structures are one protostructure: exit code 0 same, 1 different, 2 no answer.
 
-    Example: wyckoffkit same LABEL LABEL
+    Each is a label, or a file with one structure or label. Example: wyckoffkit same a.cif AB_cF8_225_a_b:Cl-Na
     """
-    from wyckoffkit.canonical import are_equivalent
-    from wyckoffkit.label import parse_label
+    from wyckoffkit.comparison import compare
+    from wyckoffkit.errors import WyckoffkitError
 
-    typer.echo("same" if are_equivalent(parse_label(one), parse_label(other), profile) else "different")
+    try:
+        pair = [_material(word, structure) for word in (one, other)]
+        found = compare(*pair, profile=profile, engine=engine, symprec=symprec)
+    except (WyckoffkitError, OSError) as error:
+        typer.echo(f"wyckoffkit: {error}", err=True)
+        raise typer.Exit(2) from None
+    if as_json:
+        import json
+
+        record = {"same": found.same, "profile": profile, "labels": found.labels, "reason": found.reason}
+        typer.echo(json.dumps(record, ensure_ascii=False))
+    else:
+        typer.echo("same" if found.same else f"different: {found.reason}")
+    raise typer.Exit(0 if found.same else 1)
+
+
+def _material(word: str, structure: str) -> str | Protostructure | Crystal:
+    """What a word stands for: the one material in the file of that name, else a label."""
+    if not os.path.exists(word):
+        if ":" not in word:
+            from wyckoffkit.errors import LabelError
+
+            raise LabelError(f"{word}: neither a file nor a label (a label has ':' before its elements)")
+        return word
+    from wyckoffkit.errors import DatasetError
+    from wyckoffkit.sources import Source, read_entry
+
+    entries = list(islice(Source(Path(word), structure).entries(), 2))
+    if len(entries) != 1:
+        raise DatasetError(f"{word}: {'several materials' if entries else 'no material'}, one is compared at a time")
+    record = read_entry(entries[0], structure)
+    if record.protostructure is not None:
+        return record.protostructure
+    assert record.crystal is not None  # a record holds one of the two
+    for note in record.crystal.notes:
+        typer.echo(f"{word}: {note}", err=True)
+    return record.crystal

@@ -29,11 +29,35 @@ def test_enumerate_and_its_count_agree():
     assert json.loads(out) == {"space_group": 2, "settings": 967, "canonical": 155}
 
 
-def test_same_goes_by_the_profile():
+def test_same_goes_by_the_profile_and_says_why_not():
     # The inversion centres c and d of P-1 change into others when the cell does.
-    assert wyckoffkit("same", "AB_aP2_2_a_b:Ca-O", "AB_aP2_2_a_d:Ca-O")[1] == "same\n"
     pair = ("AB_aP2_2_a_b:Ca-O", "AB_aP2_2_a_d:Ca-O")
-    assert wyckoffkit("same", *pair, "--profile", "pymatgen")[1] == "different\n"
+    assert wyckoffkit("same", *pair) == (0, "same\n", "")
+    code, out, _ = wyckoffkit("same", *pair, "--profile", "pymatgen")
+    assert (code, out.split(":")[0]) == (1, "different")
+    assert "different cells" in out
+
+
+def test_same_compares_files_with_labels_and_with_each_other(tmp_path):
+    from tests.real_structures import real_structures
+
+    real = real_structures()[0]
+    for name, wanted in (("one.json", real), ("other.json", real_structures()[1])):
+        (tmp_path / name).write_text(json.dumps(wanted.structure))
+    assert wyckoffkit("same", tmp_path / "one.json", real.label)[:2] == (0, "same\n")
+    code, out, _ = wyckoffkit("same", tmp_path / "one.json", tmp_path / "other.json", "--json")
+    record = json.loads(out)
+    assert (code, record["same"]) == (1, False)
+    assert record["reason"]
+
+
+@pytest.mark.parametrize(
+    "word, sentence", [("missing.cif", "neither a file nor a label"), ("AB_cF8_225_a_a:Ca-O", "one orbit")]
+)
+def test_same_without_an_answer_is_neither_same_nor_different(word, sentence):
+    code, out, err = wyckoffkit("same", "AB_cF8_225_a_b:Ca-O", word)
+    assert (code, out) == (2, "")
+    assert sentence in err
 
 
 @pytest.mark.parametrize("formula", ["", "ti2", "Ti2O4+", "Xx2", "Ti0"])

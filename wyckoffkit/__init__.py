@@ -27,6 +27,7 @@ _EXPORTS = {
     "parse_label": "label",
     "format_label": "label",
     "find_protostructure": "symmetry",
+    "compare": "comparison",
     "WyckoffArrays": "encoding",
     "encode": "encoding",
     "decode": "encoding",
@@ -49,12 +50,14 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
     "parse_label",
     "format_label",
     "find_protostructure",
+    "compare",
     "WyckoffArrays",
     "encode",
     "decode",
 ]
 
 if TYPE_CHECKING:
+    from .comparison import compare
     from .encoding import WyckoffArrays, decode, encode
     from .errors import (
         CheckpointError,
