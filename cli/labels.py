@@ -31,15 +31,28 @@ def encode(
     ] = None,
     n_elements: Annotated[int, typer.Option(min=1, max=118, help="E, the elements that z∞ has columns for.")] = 100,
     column: Column = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="Write the canonical setting under pymatgen, aviary-1.1.1 or affine.", show_default="as is"),
+    ] = None,
 ) -> None:
     """Turn labels into tensors (s, z0, z∞).
 
-    Lines with an error are listed and the rest is encoded. Example: wyckoffkit encode label.txt -o x.h5
+    Lines with an error are listed and the rest is encoded; memory does not grow with their number. Text may be packed
+    (gzip, bzip2, xz, zstd), on stdin too. Example: wyckoffkit encode label.txt -o x.h5
     """
+    from wyckoffkit.canonical import AS_GIVEN, check_profile
     from wyckoffkit.tensorfile import write_tensors
 
+    if profile is not None:
+        check_profile(profile)
     rejections = Rejections()
-    write_tensors(_accepted(file, column, rejections, n_elements), output, n_elements=n_elements)
+    materials = _accepted(file, column, rejections, n_elements)
+    recorded = write_tensors(materials, output, n_elements=n_elements, profile=profile)
+    if recorded == AS_GIVEN and output is not None and output.suffix != ".jsonl":
+        typer.echo(
+            f"{output}: not all labels are canonical, so it records no profile; --profile makes them so", err=True
+        )
     rejections.finish("encoded")
 
 

@@ -36,11 +36,12 @@ Column = Annotated[
 
 def label_lines(path: Path, column: str | None = None) -> Iterator[tuple[int, str]]:
     """(line number from 1, text) of each line that is not blank, or of a CSV file's column."""
-    from wyckoffkit.textlines import csv_column, open_lines
+    from wyckoffkit.textlines import csv_column, open_lines, stream_lines
 
     choose = _numbered if column is None else partial(csv_column, path, column)
     if str(path) == "-":
-        yield from choose(sys.stdin)
+        with open(sys.stdin.fileno(), "rb", closefd=False) as stdin, stream_lines(stdin, Path("<stdin>")) as lines:
+            yield from choose(lines)
     else:
         with open_lines(path) as lines:
             yield from choose(lines)

@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.test_label import PAPER_LABELS
+from wyckoffkit.dataset import read_dataset
 
 
 def wyckoffkit(*arguments, text=None):
@@ -107,6 +109,28 @@ def test_a_wrong_record_among_good_ones_is_named_by_line(label_file, tmp_path, r
     assert f"{path}:3: " in err
 
 
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_encode_records_a_profile_only_where_all_labels_are_canonical_or_made_so(tmp_path, suffix):
+    path, tensors = tmp_path / "labels.txt", tmp_path / f"x.{suffix}"
+    path.write_text("AB_cF8_225_a_b:Cl-Na\nAB_cF8_225_b_a:Ca-O\n")
+    code, _, err = wyckoffkit("encode", path, "-o", tensors)
+    assert (code, "records no profile" in err) == (0, True)
+    assert wyckoffkit("decode", tensors)[1] == path.read_text()
+    assert recorded_profile(tensors) == "as-given"
+    for profile in ("pymatgen", "affine"):
+        assert wyckoffkit("encode", path, "-o", tensors, "--profile", profile) == (0, "", "")
+        assert wyckoffkit("decode", tensors)[1] == "AB_cF8_225_a_b:Cl-Na\nAB_cF8_225_a_b:Ca-O\n"
+        assert recorded_profile(tensors) == profile
+    assert wyckoffkit("encode", path, "--profile", "euclidean")[0] == 1
+
+
+def recorded_profile(path):
+    if path.suffix == ".h5":
+        return read_dataset(path).profile
+    with np.load(path) as arrays:
+        return str(arrays["profile"])
+
+
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
 def test_labels_are_read_from_compressed_files(label_file, tmp_path, suffix):
     import bz2
@@ -117,6 +141,8 @@ def test_labels_are_read_from_compressed_files(label_file, tmp_path, suffix):
     packed = tmp_path / "labels.anything"
     packed.write_bytes(compress(label_file.read_bytes()))
     assert wyckoffkit("validate", packed) == (0, "17 valid labels\n", "")
+    command = [sys.executable, "-m", "wyckoffkit.cli.main", "validate", "-"]
+    assert subprocess.run(command, input=packed.read_bytes(), capture_output=True).stdout == b"17 valid labels\n"
     packed.write_bytes(compress(label_file.read_bytes())[:-9])
     code, _, err = wyckoffkit("validate", packed)
     assert code == 1

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PROFILES = ("pymatgen", "aviary-1.1.1", "affine")
+AS_GIVEN = "as-given"
+"""What a file records in the place of a profile, where labels were kept as they came and are not all canonical."""
 
 Fields = tuple[tuple[str, ...], ...]
 
@@ -46,6 +48,12 @@ def _all_relabelings() -> dict[tuple[int, str], tuple[str, ...]]:
         for profile in row["profiles"].split(" "):
             found.setdefault((int(row["number"]), profile), []).append(row["letters"])
     return {key: tuple(images) for key, images in found.items()}
+
+
+def check_profile(profile: str) -> None:
+    """Raise ProtostructureError for the name of no profile."""
+    if profile not in PROFILES:
+        raise ProtostructureError(f"{profile!r} is not a profile: there are {', '.join(PROFILES)}")
 
 
 def relabelings(number: int, profile: str = DEFAULT_PROFILE) -> tuple[str, ...]:

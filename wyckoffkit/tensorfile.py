@@ -9,47 +9,67 @@ import json
 import os
 import sys
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .encoding import WyckoffArrays, WyckoffColumns, concatenate, decode, encode, to_columns
+from .canonical import AS_GIVEN
+from .canonical_columns import canonical_columns
+from .encoding import WyckoffArrays, WyckoffColumns, decode, encode, to_columns
 from .errors import DatasetError, ProtostructureError
-from .protostructure import Protostructure
+from .protostructure import DEFAULT_PROFILE, Protostructure
 from .spacegroup import SpaceGroup
+from .spool import BLOCK, ColumnSpool
 from .textlines import open_lines
 
 NPZ_FORMAT = 1
 _COLUMNS = ("space_group", "offset", "position", "element", "count")
-_CHUNK = 65_536
+_KINDS = dict.fromkeys(_COLUMNS, np.uint8) | {"offset": np.int64}
+_CHUNK = 8_192  # protostructures in memory at a time
 
 Labelled = tuple[str, Protostructure]
 
 
-def write_tensors(materials: Iterable[Labelled], path: Path | None, *, n_elements: int) -> None:
+def write_tensors(
+    materials: Iterable[Labelled], path: Path | None, *, n_elements: int, profile: str | None = None
+) -> str:
     """Write (label, protostructure) pairs in the form that the suffix names: .h5, .npz, .jsonl; None is stdout.
 
-    A file gets its name when it is complete, never before. DatasetError for another suffix.
+    Memory does not grow with the number of materials. With a profile, all are made canonical under it; without, they
+    stay as they are. Returns the profile that the file records: where materials stay as they are and one is not
+    canonical under the default profile, AS_GIVEN. A file gets its name when it is complete, never before. DatasetError
+    for another suffix.
     """
+    if profile is not None:
+        materials = _canonical(materials, profile)
     if path is None:
         for line in _json_lines(materials, n_elements):
             sys.stdout.write(line)
-        return
+        return profile or AS_GIVEN
     writer = {".h5": _write_hdf5, ".hdf5": _write_hdf5, ".npz": _write_npz, ".jsonl": _write_jsonl}.get(path.suffix)
     if writer is None:
         raise DatasetError(f"{path}: tensors are written as .h5, .npz or .jsonl, got {path.suffix or 'no suffix'!r}")
     partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial{path.suffix}")
     try:
-        writer(materials, partial_path, n_elements)
+        recorded = writer(materials, partial_path, n_elements, profile)
         os.replace(partial_path, path)
     finally:
         with suppress(FileNotFoundError):
             partial_path.unlink()
+    return recorded
+
+
+def _canonical(materials: Iterable[Labelled], profile: str) -> Iterator[Labelled]:
+    for _, protostructure in materials:
+        canonical = protostructure.canonical(profile)
+        yield str(canonical), canonical
 
 
 def _json_lines(materials: Iterable[Labelled], n_elements: int) -> Iterator[str]:
@@ -68,32 +88,49 @@ def _json_lines(materials: Iterable[Labelled], n_elements: int) -> Iterator[str]
         yield json.dumps(record) + "\n"
 
 
-def _write_jsonl(materials: Iterable[Labelled], path: Path, n_elements: int) -> None:
+def _write_jsonl(materials: Iterable[Labelled], path: Path, n_elements: int, profile: str | None) -> str:
     with open(path, "w", encoding="utf-8") as file:
         file.writelines(_json_lines(materials, n_elements))
+    return profile or AS_GIVEN
 
 
-def _columns(materials: Iterable[Labelled]) -> tuple[list[str], WyckoffColumns]:
-    labels: list[str] = []
-    chunks: list[WyckoffColumns] = []
+def _write_npz(materials: Iterable[Labelled], path: Path, n_elements: int, profile: str | None) -> str:
+    with ColumnSpool(path.parent) as spool:
+        recorded = _fill(spool, materials, profile)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, value in (("format", NPZ_FORMAT), ("n_elements", n_elements), ("profile", recorded)):
+                with archive.open(f"{name}.npy", "w") as member:
+                    np.lib.format.write_array(member, np.array(value), allow_pickle=False)
+            for name in _COLUMNS:
+                # numpy would gather each column in memory; what stands before its values is all that differs.
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    kind = np.dtype(_KINDS[name])
+                    header = {"descr": kind.str, "fortran_order": False, "shape": (spool.length(name),)}
+                    np.lib.format.write_array_header_1_0(member, header)
+                    for block in spool.blocks(name):
+                        member.write(block.tobytes())
+    return recorded
+
+
+def _write_hdf5(materials: Iterable[Labelled], path: Path, n_elements: int, profile: str | None) -> str:
+    from .dataset import write_spool
+
+    with ColumnSpool(path.parent) as spool:
+        recorded = _fill(spool, materials, profile)
+        write_spool(path, spool, n_elements=n_elements, profile=recorded)
+    return recorded
+
+
+def _fill(spool: ColumnSpool, materials: Iterable[Labelled], profile: str | None) -> str:
+    """Spool all materials, and find the profile to record: the one they were made canonical under, or the default."""
+    recorded = profile or DEFAULT_PROFILE
     iterator = iter(materials)
     while chunk := list(islice(iterator, _CHUNK)):
-        labels += [label for label, _ in chunk]
-        chunks.append(to_columns(protostructure for _, protostructure in chunk))
-    return labels, concatenate(chunks)
-
-
-def _write_npz(materials: Iterable[Labelled], path: Path, n_elements: int) -> None:
-    _, columns = _columns(materials)
-    arrays = {name: getattr(columns, name) for name in _COLUMNS}
-    np.savez_compressed(path, format=NPZ_FORMAT, n_elements=n_elements, **arrays)
-
-
-def _write_hdf5(materials: Iterable[Labelled], path: Path, n_elements: int) -> None:
-    from .dataset import write_dataset
-
-    labels, columns = _columns(materials)
-    write_dataset(path, columns, material_id=[str(i) for i in range(len(columns))], label=labels, n_elements=n_elements)
+        columns = to_columns(protostructure for _, protostructure in chunk)
+        spool.append(columns, [label for label, _ in chunk])
+        if profile is None and recorded != AS_GIVEN and canonical_columns(columns) != columns:
+            recorded = AS_GIVEN
+    return recorded
 
 
 def read_tensors(path: Path) -> Iterator[tuple[str, Callable[[], Protostructure]]]:
@@ -107,35 +144,80 @@ def read_tensors(path: Path) -> Iterator[tuple[str, Callable[[], Protostructure]
     if not start:
         raise DatasetError(f"{path}: the file is empty")
     if start.startswith(b"\x89HDF"):
-        from .dataset import read_dataset
+        from .dataset import read_columns
 
-        yield from _of_columns(path, read_dataset(path).columns)
+        yield from _of_columns(path, read_columns(path))
     elif start.startswith(b"PK"):
         yield from _of_columns(path, _read_npz(path))
     else:
         yield from _read_jsonl(path)
 
 
-def _of_columns(path: Path, columns: WyckoffColumns) -> Iterator[tuple[str, Callable[[], Protostructure]]]:
-    for i in range(len(columns)):
-        yield f"{path}: material {i}", partial(columns.protostructure, i)
+def _of_columns(path: Path, blocks: Iterable[WyckoffColumns]) -> Iterator[tuple[str, Callable[[], Protostructure]]]:
+    start = 0
+    for columns in blocks:
+        for i in range(len(columns)):
+            yield f"{path}: material {start + i}", partial(columns.protostructure, i)
+        start += len(columns)
 
 
-def _read_npz(path: Path) -> WyckoffColumns:
+def _read_npz(path: Path) -> Iterator[WyckoffColumns]:
+    """Columns of an npz file, some materials at a time."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            missing = [name for name in ("format", *_COLUMNS) if name not in arrays]
+        with zipfile.ZipFile(path) as archive, ExitStack() as opened:
+            missing = {f"{name}.npy" for name in ("format", *_COLUMNS)} - set(archive.namelist())
             if missing:
-                raise DatasetError(f"{path}: not an npz of `wyckoffkit encode`: it lacks {', '.join(missing)}")
-            if int(arrays["format"]) != NPZ_FORMAT:
-                raise DatasetError(f"{path}: npz format {arrays['format']}, this version reads {NPZ_FORMAT}")
-            columns = WyckoffColumns(*(arrays[name] for name in _COLUMNS))
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError) as error:
+                names = ", ".join(sorted(name.removesuffix(".npy") for name in missing))
+                raise DatasetError(f"{path}: not an npz of `wyckoffkit encode`: it lacks {names}")
+            with archive.open("format.npy") as member:
+                version = int(np.lib.format.read_array(member, allow_pickle=False))
+            if version != NPZ_FORMAT:
+                raise DatasetError(f"{path}: npz format {version}, this version reads {NPZ_FORMAT}")
+            members = {name: _Member(opened.enter_context(archive.open(f"{name}.npy"))) for name in _COLUMNS}
+            yield from _blocks(path, members)
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError) as error:
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(f"{path}: damaged or not an npz file ({error})") from None
-    columns.check(str(path))
-    return columns
+
+
+class _Member:
+    """A one-dimensional array in an npz file, read from its start."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+        version, _ = np.lib.format.read_magic(file)
+        shape, _, self._kind = read[version](file)
+        if len(shape) != 1 or self._kind.hasobject or version not in read:
+            raise ValueError(f"a column of the shape {shape} and kind {self._kind}")
+        self._file = file
+        self.length = int(shape[0])
+
+    def take(self, n: int) -> NDArray[Any]:
+        """The next n values."""
+        found = self._file.read(n * self._kind.itemsize)
+        if len(found) < n * self._kind.itemsize:
+            raise EOFError("a column ends early")
+        return np.frombuffer(found, self._kind)
+
+
+def _blocks(path: Path, members: dict[str, _Member]) -> Iterator[WyckoffColumns]:
+    n, slots = members["space_group"].length, members["position"].length
+    if members["offset"].length != n + 1 or {members[name].length for name in ("element", "count")} != {slots}:
+        raise DatasetError(f"{path}: columns of different lengths")
+    last = members["offset"].take(1).astype(np.int64)
+    for start in range(0, n, BLOCK):
+        rows = min(BLOCK, n - start)
+        offset = np.concatenate([last, members["offset"].take(rows)]).astype(np.int64)
+        taken = int(offset[-1] - offset[0])
+        begins, ends = start > 0 or offset[0] == 0, start + rows < n or offset[-1] == slots
+        if not (begins and ends) or offset[-1] > slots or (np.diff(offset) < 0).any():
+            raise DatasetError(f"{path}: offsets must rise from 0 to {slots}, the number of occupied slots")
+        triples = (members[name].take(taken) for name in ("position", "element", "count"))
+        columns = WyckoffColumns(members["space_group"].take(rows), offset - offset[0], *triples)
+        columns.check(f"{path}, from material {start} on")
+        last = offset[-1:]
+        yield columns
 
 
 def _read_jsonl(path: Path) -> Iterator[tuple[str, Callable[[], Protostructure]]]:

@@ -50,6 +50,15 @@ def decompressed(raw: IO[bytes], kind: str | None, path: Path) -> IO[bytes]:
 
 
 @contextmanager
+def stream_lines(raw: io.BufferedReader, path: Path) -> Iterator[Iterator[str]]:
+    """The lines of a stream that cannot be wound back, such as stdin, packed or plain; `path` is for messages."""
+    start = raw.peek(6)
+    kind = next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
+    with decompressed(raw, kind, path) as unpacked:
+        yield _lines(path, unpacked)
+
+
+@contextmanager
 def open_lines(path: Path) -> Iterator[Iterator[str]]:
     """The lines of a UTF-8 text file. DatasetError, with the line, for damaged compression or other encodings."""
     with open(path, "rb") as file, decompressed(file, compression(path), path) as raw:

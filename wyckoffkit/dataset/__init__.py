@@ -8,6 +8,7 @@ from .form import FORMAT_VERSION, NO_REJECTED, SPLITS, Dataset, Rejected, positi
 from .split import parse_counts, parse_split, random_split, read_split, split_by
 from .statistics import Statistics, statistics
 from .store import read_dataset, write_dataset
+from .stream import read_columns, write_spool
 
 __all__ = [
     "CAUSES",
@@ -30,6 +31,7 @@ __all__ = [
     "parse_split",
     "positions_digest",
     "random_split",
+    "read_columns",
     "read_dataset",
     "read_split",
     "rewrite",
@@ -37,4 +39,5 @@ __all__ = [
     "statistics",
     "unit_of",
     "write_dataset",
+    "write_spool",
 ]

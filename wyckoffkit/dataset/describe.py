@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..canonical import AS_GIVEN
 from ..elements import SYMBOLS
 from ..label import parse_label
 from ..spacegroup import SpaceGroup
@@ -91,6 +92,8 @@ def _fault_of(dataset: Dataset, i: int, label: str) -> str | None:
         protostructure = parse_label(label)
         if dataset.columns.protostructure(i) != protostructure:
             return f"the columns hold {dataset.columns.protostructure(i)}, the label is {label}"
+        if dataset.profile == AS_GIVEN:
+            return None
         canonical = protostructure.canonical(dataset.profile)
     except ValueError as error:
         return str(error)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,20 +63,13 @@ def write_dataset(
     heaviest = int(columns.element.max(initial=0))
     if n_elements is not None and heaviest > n_elements:
         raise DatasetError(f"{path}: the data hold element {heaviest}, beyond the {n_elements} asked for")
-    root = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "toolkit_version": __version__,
-        "table_digest": tables.digest(),
-        "positions_digest": positions_digest(),
-        "profile": profile,
-        "n_elements": n_elements or max(DEFAULT_N_ELEMENTS, heaviest),
-        "max_count": int(columns.count.max(initial=0)),
-        "n_read": len(columns) + len(rejected),
-        "n_written": len(columns),
-        "n_rejected": len(rejected),
-        **(attributes or {}),
-    }
+    root = root_attributes(
+        n_elements=n_elements or max(DEFAULT_N_ELEMENTS, heaviest),
+        max_count=int(columns.count.max(initial=0)),
+        n_written=len(columns),
+        n_rejected=len(rejected),
+        profile=profile,
+    ) | dict(attributes or {})
     image = _image(root, columns, texts, splits, values, rejected)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -90,6 +83,25 @@ def write_dataset(
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def root_attributes(
+    *, n_elements: int, max_count: int, n_written: int, n_rejected: int, profile: str
+) -> dict[str, Any]:
+    """The attributes that every dataset has."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "toolkit_version": __version__,
+        "table_digest": tables.digest(),
+        "positions_digest": positions_digest(),
+        "profile": profile,
+        "n_elements": n_elements,
+        "max_count": max_count,
+        "n_read": n_written + n_rejected,
+        "n_written": n_written,
+        "n_rejected": n_rejected,
+    }
 
 
 def _image(
@@ -108,30 +120,39 @@ def _image(
             column = getattr(columns, name)
             if name == "offset" and column[-1] < 1 << 32:
                 column = column.astype(np.uint32)
-            _put(file, name, column)
+            put_column(file, name, column)
         for name, text in texts.items():
-            _put(file, name, text)
-        _put(file, "split", split).attrs["values"] = list(SPLITS)
+            put_column(file, name, text)
+        put_column(file, "split", split).attrs["values"] = list(SPLITS)
         for name, column in properties.items():
-            dataset = _put(file, name, column)
+            dataset = put_column(file, name, column)
             dataset.attrs["kind"] = "property"
             dataset.attrs["units"] = unit_of(name)
         group = file.create_group("rejected")
         for name in REJECTED_TEXTS:
-            _put(group, name, _encoded(getattr(rejected, name)))
+            put_column(group, name, _encoded(getattr(rejected, name)))
         file.flush()
         return bytes(file.id.get_file_image())
 
 
-def _put(where: h5py.Group, name: str, values: NDArray[Any]) -> h5py.Dataset:
-    if not values.size:
-        return where.create_dataset(name, data=values)
+def put_column(
+    where: h5py.Group,
+    name: str,
+    values: NDArray[Any] | None = None,
+    *,
+    kind: np.dtype[Any] | None = None,
+    length: int | None = None,
+) -> h5py.Dataset:
+    """A packed column of these values; or an empty one of a kind and length, to be filled."""
+    kind = kind if values is None else values.dtype
+    length = length if values is None else len(values)
+    assert kind is not None
+    if not length:
+        return where.create_dataset(name, data=np.zeros(0, kind) if values is None else values)
     # Shuffle gathers the slowly varying bytes of wider numbers; text packs better as it is.
-    shuffle = values.dtype.kind != "S" and values.dtype.itemsize > 1
-    chunk = (min(_CHUNK, len(values)),)
-    return where.create_dataset(
-        name, data=values, chunks=chunk, compression="gzip", compression_opts=4, shuffle=shuffle
-    )
+    shuffle = kind.kind != "S" and kind.itemsize > 1
+    packed = {"chunks": (min(_CHUNK, length),), "compression": "gzip", "compression_opts": 4, "shuffle": shuffle}
+    return where.create_dataset(name, (length,), kind, data=values, **packed)
 
 
 def _encoded(text: Sequence[str] | NDArray[Any]) -> NDArray[np.bytes_]:
@@ -145,6 +166,13 @@ def _encoded(text: Sequence[str] | NDArray[Any]) -> NDArray[np.bytes_]:
 
 def read_dataset(path: str | Path) -> Dataset:
     """The dataset in a file. DatasetError, in a sentence, for any file that is not one of this version."""
+    with open_dataset(path) as file:
+        return _read(Path(path), file)
+
+
+@contextmanager
+def open_dataset(path: str | Path) -> Iterator[h5py.File]:
+    """The HDF5 file of a dataset, its attributes checked; what goes wrong while it is open is a DatasetError."""
     path = Path(path)
     if not path.exists():
         raise DatasetError(f"{path}: no such file")
@@ -155,7 +183,7 @@ def read_dataset(path: str | Path) -> Dataset:
     try:
         with h5py.File(path, "r") as file:
             _check_root(path, file.attrs)
-            return _read(path, file)
+            yield file
     except (OSError, RuntimeError) as error:
         raise DatasetError(f"{path}: {_reason(path, error)}") from None
 
