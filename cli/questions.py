@@ -116,6 +116,7 @@ def same(
 
     Each is a label, or a file with one structure or label. Example: wyckoffkit same a.cif AB_cF8_225_a_b:Cl-Na
     """
+    from wyckoffkit.commandline import system_message
     from wyckoffkit.comparison import compare
     from wyckoffkit.errors import WyckoffkitError
 
@@ -123,7 +124,7 @@ def same(
         pair = [_material(word, structure) for word in (one, other)]
         found = compare(*pair, profile=profile, engine=engine, symprec=symprec)
     except (WyckoffkitError, OSError) as error:
-        typer.echo(f"wyckoffkit: {error}", err=True)
+        typer.echo(f"wyckoffkit: {system_message(error) if isinstance(error, OSError) else error}", err=True)
         raise typer.Exit(2) from None
     if as_json:
         import json
