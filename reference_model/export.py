@@ -61,9 +61,10 @@ def export(run: Path, out: Path, *, title: str, threads: str, half: bool, evalua
     """Write `out`, its reference pack and its card. CheckpointError where the run holds no checkpoint."""
     import torch
 
+    from wyckoffkit.files import replacing
+
     from .checkpoint import read_checkpoint, write_checkpoint
     from .reference import read_reference, reference_path, write_reference
-    from .tensorfile import replacing
 
     best = run / "best.safetensors"
     source = run if not run.is_dir() else best if best.exists() else run / "checkpoint.safetensors"

@@ -22,28 +22,10 @@ from safetensors.numpy import save as numpy_bytes
 from safetensors.torch import save as torch_bytes
 
 from wyckoffkit import CheckpointError, __version__
+from wyckoffkit.files import replacing
 
 HEADER_KEY = "wyckoffkit"
 CONTENT = "content_sha256"
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder, which becomes `path` when the block ends well and vanishes otherwise."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with open(temporary, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_tensors(

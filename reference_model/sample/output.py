@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from wyckoffkit import WyckoffkitError, parse_label
+from wyckoffkit.files import hold, replacing
 
-from ..tensorfile import replacing
 from .draw import Sample
 
 SUFFIXES = (".txt", ".csv", ".jsonl", ".h5")
@@ -82,6 +82,7 @@ class FileWriter:
             self._file = open(self.part, "a+", encoding="utf-8", newline="")  # noqa: SIM115 (closed by `close`)
         except OSError as error:
             raise WyckoffkitError(f"{path} cannot be written: {error.strerror}") from None
+        hold(self._file, path)
         if self.note.exists():
             self._continue(force)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from wyckoffkit import CheckpointError, DatasetError
+from wyckoffkit.files import holding
 
 from ..checkpoint import Checkpoint, read_checkpoint
 from ..config import ModelConfig, TrainConfig
@@ -74,7 +75,7 @@ def train(
     training = TrainingData(columns, model.n_elements, config.batch_size, config.seed, augmentation)
     held_out = dataset.indices("validation")
     place = own_device(device)
-    with process_group(place):
+    with process_group(place), holding(folder) if rank() == 0 else nullcontext():
         validation = None
         if len(held_out):
             validation = Validation(dataset.columns.select(held_out), template, pack, config, place, augmentation)

@@ -1,0 +1,64 @@
+"""Files that appear whole or not at all, and outputs that one process at a time may write."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import WyckoffkitError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path in the same folder that becomes `path`, and is on disk, when the block ends well, and else vanishes.
+
+    Raises OSError with the name of `path` where the folder or the disk refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if error.filename in (None, str(temporary), temporary):
+            raise type(error)(error.errno, error.strerror, str(path)) from None
+        raise
+    finally:
+        with suppress(OSError):  # where the folder is none, what was raised says so
+            temporary.unlink(missing_ok=True)
+
+
+def hold(file: IO[Any] | int, output: Path) -> None:
+    """Keep the lock of an open file (or descriptor) until it is closed. Raises WyckoffkitError where another process has it.
+
+    File systems without locks (some network ones) are written without.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WyckoffkitError(f"{output}: another process is writing it; wait, or choose another name") from None
+    except OSError:
+        pass
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[None]:
+    """The folder, made if need be, is this process's alone. Raises WyckoffkitError where another one has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        hold(lock, folder)
+        yield
+    finally:
+        os.close(lock)
