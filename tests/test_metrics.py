@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, product
 from math import comb
 
 import numpy as np
@@ -18,6 +18,7 @@ from wyckoffkit.metrics import (
     categorise,
     chi_squared,
     collision_probability,
+    distinct_with_replacement,
     divergence,
     jensen_shannon,
     multiplicities,
@@ -198,3 +199,14 @@ def test_the_ratio_of_counts_holds_1_for_equal_rates():
     assert found.low < 1 < found.high
     assert ratio_of_counts(300, 20).low > 9
     assert ratio_of_counts(0, 0).high == float("inf")
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.integers(0, 4))
+def test_distinct_items_drawn_with_replacement_are_the_mean_over_all_sequences(repeats, n):
+    pool = [i for i, c in enumerate(repeats) for _ in range(c)]
+    sequences = [len(set(drawn)) for drawn in product(pool, repeat=n)] if len(pool) ** n <= 5000 else None
+    found = distinct_with_replacement(np.array(repeats), n)
+    if sequences is not None:
+        assert found == pytest.approx(np.mean(sequences))
+    if n <= len(pool):  # drawing without replacement repeats less
+        assert found <= rarefaction(np.array(repeats), [n])[0] + 1e-9
