@@ -41,9 +41,26 @@ class EmbeddingResult:
     histograms: Mapping[str, np.ndarray]
     """Shares of each set in 80 bins between `edges`."""
     edges: np.ndarray
-    lines: Mapping[str, Estimate]
+    anchors: Mapping[str, Estimate]
+    """Raw distances of real data at equal sizes."""
+    held_out: Mapping[str, Any]
+    """What held-out real data reaches, as in `measured`."""
     energy: np.ndarray
     """(N,) of every sample, NaN where it is unknown."""
+    embedding: np.ndarray
+    """(N, D) float32, NaN likewise."""
+
+    def measured(self) -> dict[str, Any]:
+        """The numbers that a set of materials has by itself, for JSON."""
+        return {
+            "fwd": _of_frechet(self.fwd),
+            "fwd_of_novel": _of_frechet(self.fwd_novel),
+            "kernel_distance": self.kernel.to_dict(),
+            **{name: getattr(self.overlap, name).to_dict() for name in ("precision", "recall", "density", "coverage")},
+            "predicted_formation_energy_ev_per_atom": {
+                name: {q: estimate.to_dict() for q, estimate in found.items()} for name, found in self.energies.items()
+            },
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -53,14 +70,9 @@ class EmbeddingResult:
             "digest": self.digest,
             "embedded": self.n_embedded,
             "without_features": self.n_unknown,
-            "fwd": _of_frechet(self.fwd),
-            "fwd_of_novel": _of_frechet(self.fwd_novel),
-            "anchors": {name: estimate.to_dict() for name, estimate in self.lines.items()},
-            "kernel_distance": self.kernel.to_dict(),
-            **{name: getattr(self.overlap, name).to_dict() for name in ("precision", "recall", "density", "coverage")},
-            "predicted_formation_energy_ev_per_atom": {
-                name: {q: estimate.to_dict() for q, estimate in found.items()} for name, found in self.energies.items()
-            },
+            **self.measured(),
+            "anchors": {name: estimate.to_dict() for name, estimate in self.anchors.items()},
+            "held_out": dict(self.held_out),
             "energy_histogram": {
                 "edges": self.edges.round(4).tolist(),
                 **{name: shares.round(6).tolist() for name, shares in self.histograms.items()},
@@ -109,8 +121,10 @@ def compare_embeddings(
         {name: _quantiles(name, values, facts.moments.n) for name, values in energies.items()},
         {name: _shares(values, edges) for name, values in energies.items()},
         edges,
-        facts.lines,
+        facts.anchors,
+        facts.held_out,
         seen.energy,
+        seen.embedding,
     )
 
 

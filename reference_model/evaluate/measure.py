@@ -12,15 +12,16 @@ import numpy as np
 from wyckoffkit import DatasetError, __version__, tables
 from wyckoffkit.metrics import DISTRIBUTIONS, Divergence, Estimate, categorise, divergence
 
-from .against import Reference
 from .distance import EmbeddingResult, compare_embeddings
+from .lines import held_out_lines, resampled_lines
 from .samples import Samples
 from .shares import Known, curves, known_among, memorisation, shares, sweep_of
+from .trainingset import Reference
 
 if TYPE_CHECKING:
     from ..extractor.embed import Extractor
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 GALLERY = 24
 
 
@@ -49,7 +50,14 @@ class Evaluation:
     @property
     def lines(self) -> Mapping[str, Estimate]:
         """What held-out real data reaches, by the names of `metrics`."""
-        return self.reference.facts.lines if self.reference.facts is not None else {}
+        facts = self.reference.facts
+        return held_out_lines(facts, len(self.samples.labels)) if facts is not None else {}
+
+    @property
+    def resampled(self) -> Mapping[str, float]:
+        """What as many draws from the training set itself show, by the names of `metrics`."""
+        facts = self.reference.facts
+        return resampled_lines(facts, len(self.samples.labels)) if facts is not None else {}
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
@@ -81,6 +89,7 @@ class Evaluation:
             },
             "metrics": {name: estimate.to_dict() for name, estimate in self.metrics.items()},
             "lines": {name: estimate.to_dict() for name, estimate in self.lines.items()},
+            "resampled": dict(self.resampled),
             "embedding": None if self.embedding is None else self.embedding.to_dict(),
             "divergences": {name: found.to_dict() for name, found in self.divergences.items()},
             "distributions": {

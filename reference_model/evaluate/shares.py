@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +21,17 @@ from wyckoffkit.metrics import (
 )
 
 from ..reference import contains, fingerprints
-from .against import Reference
 from .facts import Facts
 from .identity import IDENTITIES, identities
 from .plausible import P1, TRICLINIC, plausibility
 from .samples import Samples
+from .trainingset import Reference
 
 CURVE_POINTS = 40
 NOVEL_COMPARED = 10_000
+"""The paper counts the unique and novel prototypes among so many novel materials."""
+NEW_PROTOTYPES = "distinct novel prototypes among the novel (10,000 at most)"
+MEMORY = "training label over held-out label"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +67,22 @@ def shares(samples: Samples, reference: Reference, known: Known) -> dict[str, Es
         "samples with a novel prototype": novelty(known.prototype),
         "novel of the distinct prototypes": proportion(len(new), len(set(samples.prototypes))),
         "distinct prototypes among the novel": uniqueness(of_novel),
+        NEW_PROTOTYPES: _new_among_novel(of_novel, new),
     }
     if reference.facts is not None:
         for kind in IDENTITIES:
             held = contains(reference.facts.known[kind], fingerprints(identities(kind, samples.labels)))
             found[f"novel {kind}"] = novelty(held)
     return found | plausibility(samples.columns)
+
+
+def _new_among_novel(of_novel: Sequence[str], new: set[str]) -> Estimate:
+    """Distinct prototypes that the reference lacks, expected among 10,000 novel samples, or all where there are less;
+    as a share of them. The interval is Wilson's, as for uniqueness.
+    """
+    m = min(len(of_novel), NOVEL_COMPARED)
+    counts = multiplicities(prototype for prototype in of_novel if prototype in new)
+    return proportion(round(float(rarefaction(counts, [m], n_draws=len(of_novel))[0])), m)
 
 
 def memorisation(samples: Samples, reference: Reference, facts: Facts) -> dict[str, Estimate]:
@@ -86,9 +100,7 @@ def memorisation(samples: Samples, reference: Reference, facts: Facts) -> dict[s
     hits, held_hits = int((in_train & ~in_held_out).sum()), int((in_held_out & ~in_train).sum())
     ratio, scale = ratio_of_counts(hits, held_hits), n_held_out / n_train
     return {
-        "training label over held-out label": Estimate(
-            ratio.value * scale, ratio.low * scale, ratio.high * scale, hits + held_hits
-        ),
+        MEMORY: Estimate(ratio.value * scale, ratio.low * scale, ratio.high * scale, hits + held_hits),
         "held-out labels found again": proportion(
             int(contains(np.unique(drawn), facts.held_out).sum()), len(facts.held_out)
         ),
@@ -115,16 +127,21 @@ def sweep_of(samples: Samples, reference: Reference) -> tuple[dict[str, Any], ..
 def curves(samples: Samples, known: Known) -> dict[str, Any]:
     """Distinct labels and prototypes expected among m samples (rarefaction), and prototypes among m novel samples."""
     of_novel = [p for p, is_known in zip(samples.prototypes, known.label, strict=True) if not is_known]
+    new = {p for p, is_known in zip(samples.prototypes, known.prototype, strict=True) if not is_known}
     found: dict[str, Any] = {}
     for name, items in (
         ("labels", samples.labels),
         ("prototypes", samples.prototypes),
         ("prototypes among the novel", of_novel),
+        ("novel prototypes among the novel", of_novel),
     ):
-        counts = multiplicities(items)
-        n = int(counts.sum())
+        counted = (item for item in items if item in new) if name.startswith("novel") else items
+        counts, n = multiplicities(counted), len(items)
         sizes = sorted({max(1, round(n * k / CURVE_POINTS)) for k in range(1, CURVE_POINTS + 1)}) if n else []
         if n >= NOVEL_COMPARED:
             sizes = sorted({*sizes, NOVEL_COMPARED})
-        found[name] = {"samples": sizes, "distinct": [round(float(v), 2) for v in rarefaction(counts, sizes)]}
+        found[name] = {
+            "samples": sizes,
+            "distinct": [round(float(v), 2) for v in rarefaction(counts, sizes, n_draws=n)],
+        }
     return found

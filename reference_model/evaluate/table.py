@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
@@ -27,19 +29,26 @@ def show(evaluation: Evaluation, console: Console) -> None:
         f"{samples.n_lines:,} samples from {samples.source} against {reference.n:,} materials of {reference.source}",
         highlight=False,
     )
-    table = Table("measure", "value", "95 % interval", "real data", "of", box=None, pad_edge=False)
+    table = Table("measure", "value", "95 % interval", "held-out", "resampled", "of", box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify = "right"
+    lines, resampled = evaluation.lines, evaluation.resampled
     for name, estimate in evaluation.metrics.items():
-        line = evaluation.lines.get(name)
-        table.add_row(name, *cells(name, estimate), cells(name, line)[0] if line else "", f"{estimate.n:,}")
+        line = cells(name, lines[name])[0] if name in lines else ""
+        again = shown(name, resampled[name]) if name in resampled else ""
+        table.add_row(name, *cells(name, estimate), line, again, f"{estimate.n:,}")
     if evaluation.embedding is not None:
         _add_embedding(table, evaluation.embedding)
     for name, found in evaluation.divergences.items():
         js = found.jensen_shannon
         interval = f"{js.low:.4f} … {js.high:.4f}"
-        table.add_row(f"{name}: Jensen–Shannon, bits", f"{js.value:.4f}", interval, f"{found.floor:.4f}", f"{js.n:,}")
+        floor = f"{found.floor:.4f}"
+        table.add_row(f"{name}: Jensen–Shannon, bits", f"{js.value:.4f}", interval, "", floor, f"{js.n:,}")
     console.print(table)
+    console.print(
+        "held-out: real materials that are not in the training data; resampled: the training set drawn with replacement",
+        highlight=False,
+    )
     _show_failures(evaluation, console)
     for note in evaluation.notes:
         console.print(note, highlight=False)
@@ -48,32 +57,46 @@ def show(evaluation: Evaluation, console: Console) -> None:
 def cells(name: str, estimate: Estimate) -> tuple[str, str]:
     """(value, interval) as text: per cent unless the measure is no share."""
     if name in PLAIN:
-        form = PLAIN[name]
-        return f"{estimate.value:{form}}", f"{estimate.low:{form}} … {estimate.high:{form}}"
-    return f"{100 * estimate.value:.2f} %", f"{100 * estimate.low:.2f} … {100 * estimate.high:.2f}"
+        return shown(name, estimate.value), f"{shown(name, estimate.low)} … {shown(name, estimate.high)}"
+    return shown(name, estimate.value), f"{100 * estimate.low:.2f} … {100 * estimate.high:.2f}"
+
+
+def shown(name: str, value: float) -> str:
+    """A number as text."""
+    return f"{value:{PLAIN[name]}}" if name in PLAIN else f"{100 * value:.2f} %"
 
 
 def _add_embedding(table: Table, found: EmbeddingResult) -> None:
-    """The last column but one holds what real data shows: the floor at this size, or the held-out anchor."""
+    """Raw distances stand beside the held-out one only where that is of about as many materials."""
 
-    def add(name: str, estimate: Estimate, line: str = "") -> None:
+    def add(name: str, estimate: Estimate, held_out: Any = None, resampled: str = "") -> None:
         interval = f"{estimate.low:.4f} … {estimate.high:.4f}"
-        table.add_row(name, f"{estimate.value:.4f}", interval, line, f"{estimate.n:,}")
+        line = f"{held_out['value']:.4f}" if held_out else ""
+        table.add_row(name, f"{estimate.value:.4f}", interval, line, resampled, f"{estimate.n:,}")
 
-    for title, result in (("FWD", found.fwd), ("FWD of the novel", found.fwd_novel)):
+    for title, key, result in (("FWD", "fwd", found.fwd), ("FWD of the novel", "fwd_of_novel", found.fwd_novel)):
         if result is not None:
-            add(f"{title}, raw", result.raw, f"{result.floor:.4f}")
-            add(f"{title}, corrected", result.corrected, "0")
-            add(f"{title}, infinite samples", result.infinite, "0")
-    for name, estimate in found.lines.items():
-        add(f"FWD, raw, of real data: {name}", estimate)
-    add("kernel distance (MMD², cubic)", found.kernel, "0")
+            line = found.held_out.get(key) or dict.fromkeys(("raw", "corrected", "infinite"))
+            same_size = line["raw"] is not None and alike(line["raw"]["n"], result.raw.n)
+            add(f"{title}, raw", result.raw, line["raw"] if same_size else None, f"{result.floor:.4f}")
+            add(f"{title}, corrected", result.corrected, line["corrected"], "0")
+            add(f"{title}, infinite samples", result.infinite, line["infinite"], "0")
+    for name, estimate in found.anchors.items():
+        add(f"FWD, raw, of real data of equal size: {name}", estimate)
+    add("kernel distance (MMD², cubic)", found.kernel, found.held_out.get("kernel_distance"), "0")
     for name in ("precision", "recall", "density", "coverage"):
-        add(name, getattr(found.overlap, name))
+        add(name, getattr(found.overlap, name), found.held_out.get(name))
+    real = found.held_out.get("predicted_formation_energy_ev_per_atom", {})
     for quantile in ("Q10", "Q50", "Q90"):
-        training = found.energies["training"][quantile].value
+        training = f"{found.energies['training'][quantile].value:.4f}"
         for kind in ("all", "novel"):
-            add(f"formation energy {quantile}, {kind}, eV/atom", found.energies[kind][quantile], f"{training:.4f}")
+            line = real.get(kind, {}).get(quantile)
+            add(f"formation energy {quantile}, {kind}, eV/atom", found.energies[kind][quantile], line, training)
+
+
+def alike(n: int, m: int) -> bool:
+    """Within a tenth: raw distances of such numbers of materials compare."""
+    return abs(n - m) <= 0.1 * max(n, m)
 
 
 def _show_failures(evaluation: Evaluation, console: Console) -> None:

@@ -52,13 +52,13 @@ def collision_probability(items: Iterable[Hashable]) -> Estimate:
     return Estimate(value, max(0.0, value - Z * error), min(1.0, value + Z * error), n)
 
 
-def rarefaction(counts: Counts, sizes: Sequence[int]) -> Floats:
+def rarefaction(counts: Counts, sizes: Sequence[int], *, n_draws: int | None = None) -> Floats:
     """Expected distinct items among m of the n draws, for each m ≤ n of `sizes` (Hurlbert 1971): comparable
-    between samples of unlike sizes at a common m.
+    between samples of unlike sizes at a common m. `n_draws` where some draws were of no item that counts.
 
     Raises ValueError where a size is above n.
     """
-    n = int(counts.sum())
+    n = int(counts.sum()) if n_draws is None else n_draws
     values, times = np.unique(counts, return_counts=True)
     expected = []
     for m in sizes:
