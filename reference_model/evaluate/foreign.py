@@ -1,36 +1,31 @@
 """Samples in other projects' own formats; what many programs read (CIF, CSV with `cif` …) is wyckoffkit.sources' work.
 
-Tensors of CDVAE and its kin (DiffCSP, DiffCSP++, SymmCD, FlowMM), columns of CrystalFormer, genes of the Wyckoff
-Transformer (the arguments of pyxtal's `from_random`). Written from what the files hold.
+Tensors of CDVAE and its kin (see `tensors`), columns of CrystalFormer, genes of the Wyckoff Transformer (the arguments
+of pyxtal's `from_random`). Written from what the files hold.
 """
 
 from __future__ import annotations
 
-import argparse
 import ast
 import csv
 import json
-import pathlib
-import pickle  # only for UnpicklingError, which torch raises: nothing is unpickled
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from wyckoffkit import DatasetError, Orbit, Protostructure, ProtostructureError, SpaceGroup
+from wyckoffkit import DatasetError, Orbit, Protostructure, ProtostructureError, SpaceGroup, SymmetryError
 from wyckoffkit.elements import SYMBOLS
-from wyckoffkit.symmetry import Crystal
+from wyckoffkit.symmetry import Crystal, crystal_from_dict
 from wyckoffkit.textlines import compression, decompressed, open_lines
 
-Made = tuple[int, str, Callable[[], Protostructure | Crystal]]
-"""Number of the material, how to show it, and a function that makes it or raises a named error."""
+from .tensors import Made, generated_tensors
 
+_PRINTED = re.compile(rb"\n\"?\{'@module': ?'pymatgen")
+_MAX_FIELD = 1 << 24
 _SITE = re.compile(r"([0-9]+)([a-zA])")
-_ARRAYS = ("frac_coords", "num_atoms", "atom_types", "lengths", "angles")
 
 
 def foreign(path: Path) -> Iterator[Made] | None:
@@ -40,7 +35,7 @@ def foreign(path: Path) -> Iterator[Made] | None:
     with open(path, "rb") as file:
         start = file.read(2)
     if start == b"\x80\x02" or (start == b"PK" and _is_torch_archive(path)):
-        return _of_tensors(path)
+        return generated_tensors(path)
     try:
         with open(path, "rb") as file, decompressed(file, compression(path), path) as stream:
             head = stream.read(4096)
@@ -51,6 +46,8 @@ def foreign(path: Path) -> Iterator[Made] | None:
     columns = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().split(",")
     if {"A", "W"} <= set(columns):
         return _of_columns(path)
+    if "cif" in columns and _PRINTED.search(head):
+        return _of_printed(path)
     return None
 
 
@@ -60,68 +57,6 @@ def _is_torch_archive(path: Path) -> bool:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
     except zipfile.BadZipFile:
         return False
-
-
-def _of_tensors(path: Path) -> Iterator[Made]:
-    """Every structure of a `.pt` file; its settings may be an argparse namespace with paths, nothing else is built."""
-    import torch
-
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace, pathlib.PosixPath]):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
-            raise DatasetError(
-                f"{path} holds Python objects besides tensors, and unpickling those can run any code, so it is "
-                "refused. If you trust it, write its structures as CIF or extxyz first"
-            ) from None
-        raise DatasetError(f"{path} is no torch file, or is cut off: {error}") from None
-    except Exception as error:  # on damaged data torch's restricted unpickler fails in any way there is
-        raise DatasetError(f"{path} is no torch file, or is cut off: {error}") from None
-    missing = [name for name in _ARRAYS if not isinstance(content, dict) or name not in content]
-    if missing:
-        raise DatasetError(f"{path} is no file of generated structures: it lacks {', '.join(missing)}")
-    arrays = {name: _stacked(content[name]) for name in _ARRAYS}
-    for k in range(len(arrays["num_atoms"])):
-        yield from _of_batch(path, {name: value[k] for name, value in arrays.items()}, k)
-
-
-def _stacked(value: Any) -> list[np.ndarray]:
-    """One array for each evaluation: the files have (evaluations, …), (…) or a list of batches."""
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        value = value.detach().numpy()
-        return list(value) if value.ndim > 1 and (value.ndim == 3 or not _is_rows(value)) else [value]
-    return [np.asarray(v) for v in value]
-
-
-def _is_rows(value: np.ndarray) -> bool:
-    """(n, 3) floats: coordinates, lengths or angles, not evaluations of counts."""
-    return value.ndim == 2 and np.issubdtype(value.dtype, np.floating)
-
-
-def _of_batch(path: Path, arrays: Mapping[str, np.ndarray], k: int) -> Iterator[Made]:
-    counts = arrays["num_atoms"].astype(np.int64).ravel()
-    types = arrays["atom_types"]
-    if types.ndim == 2:  # scores of elements 1 … E
-        types = types.argmax(axis=1) + 1
-    if counts.sum() != len(arrays["frac_coords"]) or len(types) != counts.sum():
-        raise DatasetError(f"{path}: {counts.sum()} atoms by num_atoms, {len(arrays['frac_coords'])} coordinates")
-    bounds = np.concatenate([[0], np.cumsum(counts)])
-    for i in range(len(counts)):
-        span = slice(bounds[i], bounds[i + 1])
-        make = partial(_crystal, arrays["lengths"][i], arrays["angles"][i], arrays["frac_coords"][span], types[span])
-        yield k * len(counts) + i, f"structure {i} of evaluation {k}", make
-
-
-def _crystal(lengths: np.ndarray, angles: np.ndarray, frac: np.ndarray, numbers: np.ndarray) -> Crystal:
-    a, b, c = map(float, lengths)
-    cos_a, cos_b, cos_g = np.cos(np.radians(angles.astype(np.float64)))
-    sin_g = np.sqrt(max(0.0, 1 - cos_g**2)) or np.nan
-    x, y = c * cos_b, c * (cos_a - cos_b * cos_g) / sin_g
-    z = np.sqrt(max(0.0, c * c - x * x - y * y))
-    return Crystal(np.array([[a, 0, 0], [b * cos_g, b * sin_g, 0], [x, y, z]]), frac, numbers)
 
 
 def _of_genes(path: Path) -> Iterator[Made]:
@@ -168,7 +103,8 @@ def _of_columns(path: Path) -> Iterator[Made]:
     """
     named = re.search(r"([0-9]{1,3})(?:_struct)?\.csv", path.name)
     with open_lines(path) as lines:
-        for i, row in enumerate(csv.DictReader(lines)):
+        rows = (row for row in csv.DictReader(lines) if row["A"] != "A")  # appended runs repeat the header
+        for i, row in enumerate(rows):
             group = row.get("G") or (named[1] if named else None)
             if group is None:
                 raise DatasetError(f"{path}: the space group is neither in a column G nor in the name (output_225.csv)")
@@ -187,3 +123,25 @@ def _of_row(group: str, elements: str, letters: str) -> Protostructure:
     if len(orbits) != len(pairs):
         raise ProtostructureError("an orbit without an element, or an element without a position")
     return Protostructure(space_group, tuple(orbits))
+
+
+def _of_printed(path: Path) -> Iterator[Made]:
+    """CrystalFormer's structures (`…_struct.csv`): its column `cif` holds pymatgen's dictionaries as Python prints them."""
+    before = csv.field_size_limit(_MAX_FIELD)
+    try:
+        with open_lines(path) as lines:
+            rows = (row["cif"] for row in csv.DictReader(lines) if row["cif"] != "cif")
+            for i, text in enumerate(rows):
+                yield i, f"structure {i}", partial(_of_dictionary, text)
+    finally:
+        csv.field_size_limit(before)
+
+
+def _of_dictionary(text: str) -> Crystal:
+    try:
+        content = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise SymmetryError(f"not the dictionary of a structure: {error}") from None
+    if not isinstance(content, dict):
+        raise SymmetryError(f"not the dictionary of a structure but a {type(content).__name__}")
+    return crystal_from_dict(content)

@@ -16,7 +16,8 @@ from wyckoffkit.sources import Source, read_entry
 from wyckoffkit.symmetry import DEFAULT_SYMPREC, Crystal, protostructure_of
 from wyckoffkit.textlines import open_lines
 
-from .foreign import Made, foreign
+from .foreign import foreign
+from .tensors import Made
 
 SWEEP = (0.01, 0.03, 0.1, 0.3)
 

@@ -1,0 +1,120 @@
+"""Structures that diffusion models save as tensors: CDVAE, DiffCSP, DiffCSP++, SymmCD and FlowMM, in files of torch.
+
+All hold fractional coordinates, atom types, lengths (Å) and angles (°) of the cell, and numbers of atoms, one after
+another; some a further dimension or list for each evaluation. Nothing in such a file is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+import pickle  # only for UnpicklingError, which torch raises: nothing is unpickled
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wyckoffkit import DatasetError, Protostructure
+from wyckoffkit.symmetry import Crystal
+
+Made = tuple[int, str, Callable[[], Protostructure | Crystal]]
+"""Number of the material, how to show it, and a function that makes it or raises a named error."""
+
+Batch = Mapping[str, np.ndarray]
+
+ARRAYS = ("frac_coords", "num_atoms", "atom_types", "lengths", "angles")
+ELEMENT_SCORES, ELEMENT_BITS = 100, 7
+"""Atom types of two dimensions: a score for each of the elements 1 … 100, or FlowMM's seven analog bits of Z - 1."""
+
+# DiffCSP's and CDVAE's reconstructions, and all of FlowMM's files, hold the input as objects of torch_geometric.
+CONVERT = (
+    "If you trust it, keep its tensors alone, where it was written: python -c \"import torch; c = torch.load('IN', "
+    "weights_only=False, map_location='cpu'); torch.save({k: c[k] for k in "
+    "('frac_coords', 'num_atoms', 'atom_types', 'lengths', 'angles')}, 'OUT')\""
+)
+
+
+def generated_tensors(path: Path) -> Iterator[Made]:
+    """Every structure of a `.pt` file. Raises DatasetError for one with other objects, and for one of another shape."""
+    number = 0
+    for k, batch in enumerate(_batches(path, _plain(path))):
+        for i, make in enumerate(_structures(path, batch)):
+            yield number, f"structure {i} of evaluation {k}", make
+            number += 1
+
+
+def _plain(path: Path) -> Any:
+    """Its settings may be an argparse namespace with paths; nothing else is built."""
+    import torch
+
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace, pathlib.PosixPath]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+            raise DatasetError(
+                f"{path} holds Python objects besides tensors, and unpickling those can run any code, so it is "
+                f"refused. {CONVERT}"
+            ) from None
+        raise DatasetError(f"{path} is no torch file, or is cut off: {error}") from None
+    except Exception as error:  # on damaged data torch's restricted unpickler fails in any way there is
+        raise DatasetError(f"{path} is no torch file, or is cut off: {error}") from None
+
+
+def _batches(path: Path, content: Any) -> Iterator[Batch]:
+    """One for each evaluation: arrays (evaluations, …), (…) alone, lists of arrays, or lists of whole dictionaries."""
+    if isinstance(content, list | tuple) and content:
+        for part in content:
+            yield from _batches(path, part)
+        return
+    missing = [name for name in ARRAYS if not isinstance(content, dict) or name not in content]
+    if missing:
+        raise DatasetError(f"{path} is no file of generated structures: it lacks {', '.join(missing)}")
+    coordinates = content["frac_coords"]
+    if not isinstance(coordinates, list | tuple) and coordinates.ndim == 2:
+        yield {name: np.asarray(content[name]) for name in ARRAYS}
+        return
+    numbers = {len(content[name]) for name in ARRAYS}
+    if len(numbers) > 1:
+        raise DatasetError(f"{path}: its arrays are of {' and '.join(map(str, sorted(numbers)))} evaluations")
+    for k in range(*numbers):
+        yield {name: np.asarray(content[name][k]) for name in ARRAYS}
+
+
+def _structures(path: Path, batch: Batch) -> Iterator[Callable[[], Crystal]]:
+    counts = batch["num_atoms"].astype(np.int64).ravel()
+    lengths, angles = (batch[name].reshape(-1, 3) for name in ("lengths", "angles"))
+    types = _atomic_numbers(path, batch["atom_types"])
+    if counts.sum() != len(batch["frac_coords"]) or len(types) != counts.sum():
+        raise DatasetError(f"{path}: {counts.sum()} atoms by num_atoms, {len(batch['frac_coords'])} coordinates")
+    if not len(lengths) == len(angles) == len(counts):
+        raise DatasetError(f"{path}: {len(counts)} structures by num_atoms, {len(lengths)} cells")
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    for i in range(len(counts)):
+        span = slice(bounds[i], bounds[i + 1])
+        yield partial(_crystal, lengths[i], angles[i], batch["frac_coords"][span], types[span])
+
+
+def _atomic_numbers(path: Path, types: np.ndarray) -> np.ndarray:
+    """(N,) of (N,) atomic numbers, (N, 100) scores or (N, 7) bits, the least one first."""
+    if types.ndim == 1:
+        return types
+    if types.shape[1:] == (ELEMENT_SCORES,):
+        return types.argmax(axis=1) + 1  # type: ignore[no-any-return]
+    if types.shape[1:] == (ELEMENT_BITS,):
+        return (types > 0) @ (1 << np.arange(ELEMENT_BITS)) + 1  # type: ignore[no-any-return]
+    raise DatasetError(
+        f"{path}: atom_types has the shape {types.shape}, expected atomic numbers, scores of {ELEMENT_SCORES} elements "
+        f"or {ELEMENT_BITS} bits for each atom"
+    )
+
+
+def _crystal(lengths: np.ndarray, angles: np.ndarray, frac: np.ndarray, numbers: np.ndarray) -> Crystal:
+    a, b, c = map(float, lengths)
+    cos_a, cos_b, cos_g = np.cos(np.radians(angles.astype(np.float64)))
+    sin_g = np.sqrt(max(0.0, 1 - cos_g**2)) or np.nan
+    x, y = c * cos_b, c * (cos_a - cos_b * cos_g) / sin_g
+    z = np.sqrt(max(0.0, c * c - x * x - y * y))
+    return Crystal(np.array([[a, 0, 0], [b * cos_g, b * sin_g, 0], [x, y, z]]), frac, numbers)
