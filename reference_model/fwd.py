@@ -76,6 +76,11 @@ def check_digests(a: str, b: str) -> None:
         )
 
 
+def alike(n: int, m: int) -> bool:
+    """Within a tenth: raw distances of such numbers of materials compare."""
+    return abs(n - m) <= 0.1 * max(n, m)
+
+
 def frechet_distance(a: Moments, b: Moments) -> float:
     """|μ₁ - μ₂|² + tr Σ₁ + tr Σ₂ - 2 ‖L₁ᵀ L₂‖_*, with Σ = L Lᵀ and ‖·‖_* the sum of singular values.
 

@@ -48,6 +48,9 @@ def main(
     norm: Annotated[
         str | None, typer.Option(help="For aviary checkpoints: layers normalise 'pre' (aviary 1.2) or 'post'.")
     ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Checkpoint that drew the samples ('shipped' for ours): also bits a material.")
+    ] = None,
     fwd: Annotated[bool, typer.Option(help="Whether to embed the samples at all.")] = True,
     symprec: Annotated[float, typer.Option(min=1e-6, help="Tolerance in Å for labels of structures.")] = 0.1,
     symprec_sweep: Annotated[
@@ -83,18 +86,18 @@ def main(
         known = read_against(reference, extractor=used, progress=progress)
     command = "python -m reference_model.evaluate " + shlex.join(sys.argv[1:])
     read = read_samples(samples[0], profile=known.profile, symprec=symprec, sweep=symprec_sweep)
-    evaluation = evaluate(read, known, extractor=used, seed=seed, seconds=seconds, command=command)
+    evaluation = evaluate(read, known, extractor=used, seed=seed, seconds=seconds, command=command, model=model)
     _deliver(evaluation, json_file, report)
 
 
 def _compare(paths: list[Path], report: Path | None) -> None:
-    from .compare import html_table, read_evaluations, show_comparison
+    from .compare import html_table, plots, read_evaluations, show_comparison
 
     contents = read_evaluations(paths)
     if report is not None:
         from ..report import render_comparison
 
-        _write(report, render_comparison(contents, html_table(contents)))
+        _write(report, render_comparison([name for name, _ in contents], plots(contents), html_table(contents)))
     show_comparison(contents, console())
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from math import hypot
 from pathlib import Path
@@ -19,7 +20,18 @@ from .measure import FORMAT_VERSION
 from .table import PLAIN
 
 Contents = Sequence[tuple[str, Mapping[str, Any]]]
-EMBEDDING = ("fwd", "fwd_of_novel")
+Lines = tuple[float | None, float | None]
+# Where a measure lies in `embedding`, its name, factor, and what the training set drawn with replacement shows.
+EMBEDDED: tuple[tuple[tuple[str, ...], str, float, float | None], ...] = (
+    (("fwd", "raw"), "FWD, raw", 1.0, None),
+    (("fwd", "corrected"), "FWD, corrected", 1.0, 0.0),
+    (("fwd_of_novel", "corrected"), "FWD of the novel, corrected", 1.0, None),
+    (("kernel_distance",), "kernel distance", 1.0, 0.0),
+    (("precision",), "precision", 100.0, None),
+    (("recall",), "recall", 100.0, None),
+    (("density",), "density", 1.0, None),
+    (("coverage",), "coverage", 100.0, None),
+)
 
 
 def read_evaluations(paths: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
@@ -44,6 +56,10 @@ def read_evaluations(paths: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
+ENDS = ("held-out", "resampled")
+BRACKETS = "95 % interval of the difference from the first; * excludes 0"
+
+
 def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[float, float, float]:
     """(b - a, low, high) of two independent estimates, from their intervals (Newcombe's MOVER, 1998)."""
     value = b["value"] - a["value"]
@@ -54,31 +70,57 @@ def difference(a: Mapping[str, Any], b: Mapping[str, Any]) -> tuple[float, float
     )
 
 
-def rows(contents: Contents) -> list[tuple[str, list[Mapping[str, Any] | None], float]]:
-    """(measure, estimate of each model, factor for showing) of what the first has; shares are shown in %."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure of every model; `None` where a model lacks it."""
+
+    name: str
+    estimates: tuple[Mapping[str, Any] | None, ...]
+    held_out: float | None
+    resampled: float | None
+    factor: float
+    """100 for shares, which are shown in %."""
+
+
+def rows(contents: Contents) -> list[Row]:
+    """Every measure of the first evaluation."""
     first = contents[0][1]
-    found: list[tuple[str, list[Mapping[str, Any] | None], float]] = [
-        (name, [content["metrics"].get(name) for _, content in contents], 1.0 if name in PLAIN else 100.0)
+
+    def row(name: str, factor: float, at: Callable[[Mapping[str, Any]], Any], lines: Lines = (None, None)) -> Row:
+        return Row(name, tuple(at(content) for _, content in contents), *lines, factor)
+
+    lines, resampled = first["lines"], first["resampled"]
+    found = [
+        row(
+            name,
+            1.0 if name in PLAIN else 100.0,
+            lambda content, name=name: content["metrics"].get(name),
+            ((lines.get(name) or {}).get("value"), resampled.get(name)),
+        )
         for name in first["metrics"]
     ]
-    for key in EMBEDDING:
-        if first["embedding"] and first["embedding"][key]:
-            estimates = [(c["embedding"] or {}).get(key) for _, c in contents]
-            found.append(
-                (
-                    f"{key.replace('_', ' ').replace('fwd', 'FWD')}, corrected",
-                    [e and e["corrected"] for e in estimates],
-                    1.0,
-                )
-            )
-    found += [
-        (
+    if first["embedding"]:
+        held_out = first["embedding"]["held_out"]
+        for path, name, factor, again in EMBEDDED:
+            if _inside(first["embedding"], path) is not None:
+                line = (_inside(held_out, path) or {}).get("value")
+                found.append(row(name, factor, lambda c, path=path: _inside(c["embedding"] or {}, path), (line, again)))
+    return found + [
+        row(
             f"{name}: Jensen–Shannon, bits",
-            [c["divergences"].get(name, {}).get("jensen_shannon_bits") for _, c in contents],
             1.0,
+            lambda content, name=name: content["divergences"].get(name, {}).get("jensen_shannon_bits"),
+            (None, first["divergences"][name]["jensen_shannon_bits"]["floor"]),
         )
         for name in first["divergences"]
     ]
+
+
+def _inside(content: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+    """What lies at a path of keys, None where one is missing."""
+    found: Any = content
+    for key in path:
+        found = found.get(key) if found else None
     return found
 
 
@@ -96,25 +138,65 @@ def cell(estimates: Sequence[Mapping[str, Any] | None], i: int, factor: float) -
 
 def show_comparison(contents: Contents, console: Console) -> None:
     """Print the table."""
-    table = Table("measure (shares in %)", *(name for name, _ in contents), "real data", box=None, pad_edge=False)
-    for name, estimates, factor in rows(contents):
-        line = contents[0][1]["lines"].get(name)
-        real = f"{factor * line['value']:.4g}" if line else ""
-        table.add_row(name, *(cell(estimates, i, factor) for i in range(len(contents))), real)
+    table = Table("measure (shares in %)", *(name for name, _ in contents), *ENDS, box=None, pad_edge=False)
+    for row in rows(contents):
+        found = (cell(row.estimates, i, row.factor) for i in range(len(contents)))
+        table.add_row(row.name, *found, _line(row.held_out, row.factor), _line(row.resampled, row.factor))
     console.print(table)
-    console.print("in brackets: 95 % interval of the difference from the first; * excludes 0", highlight=False)
+    console.print(f"in brackets: {BRACKETS}", highlight=False)
+
+
+def _line(value: float | None, factor: float) -> str:
+    return "" if value is None else f"{factor * value:.4g}"
 
 
 def html_table(contents: Contents) -> str:
     """The same for a report."""
-    head = "".join(f"<th>{escape(name)}</th>" for name, _ in contents)
+    head = "".join(f"<th>{escape(name)}</th>" for name in (*(name for name, _ in contents), *ENDS))
     body = ""
-    for name, estimates, factor in rows(contents):
-        line = contents[0][1]["lines"].get(name)
-        real = f"{factor * line['value']:.4g}" if line else ""
-        cells = "".join(f"<td>{escape(cell(estimates, i, factor))}</td>" for i in range(len(contents)))
-        body += f"<tr><td>{escape(name)}</td>{cells}<td>{real}</td></tr>"
+    for row in rows(contents):
+        cells = "".join(f"<td>{escape(cell(row.estimates, i, row.factor))}</td>" for i in range(len(contents)))
+        lines = "".join(f"<td>{_line(value, row.factor)}</td>" for value in (row.held_out, row.resampled))
+        body += f"<tr><td>{escape(row.name)}</td>{cells}{lines}</tr>"
     return (
-        f"<div class='wide'><table><tr><th>measure (shares in %)</th>{head}<th>real data</th></tr>{body}</table></div>"
-        "<p class='soft'>In brackets: 95 % interval of the difference from the first; * excludes 0.</p>"
+        f"<div class='wide'><table><tr><th>measure (shares in %)</th>{head}</tr>{body}</table></div>"
+        f"<p class='soft'>In brackets: {BRACKETS}.</p>"
     )
+
+
+PLOTTED = (
+    "FWD, corrected",
+    "FWD of the novel, corrected",
+    "novel",
+    "unique",
+    "valid, unique and novel, of all lines",
+    "training label over held-out label",
+    "samples with a novel prototype",
+    "labels that collapse into a supergroup",
+    "compositions that SMACT accepts",
+    "precision",
+    "recall",
+    "coverage",
+    "space group: Jensen–Shannon, bits",
+    "element: Jensen–Shannon, bits",
+)
+
+
+def plots(contents: Contents) -> list[tuple[str, list[dict[str, Any] | None], dict[str, float]]]:
+    """What a report of the comparison draws: measures in the units to show, with their lines."""
+    by_name = {row.name: row for row in rows(contents)}
+    found = []
+    for name in PLOTTED:
+        if (row := by_name.get(name)) is None:
+            continue
+        estimates = [
+            e and {key: e[key] and row.factor * e[key] for key in ("value", "low", "high")} for e in row.estimates
+        ]
+        lines = {"held-out": row.held_out, "resampled": row.resampled}
+        title = name if row.factor == 1 else f"{name}, %"
+        found.append((title, estimates, {k: row.factor * v for k, v in lines.items() if v is not None}))
+    return found
+
+
+def _scaled(estimate: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    return {key: estimate[key] if estimate[key] is None else factor * estimate[key] for key in ("value", "low", "high")}

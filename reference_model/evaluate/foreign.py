@@ -126,7 +126,7 @@ def _of_row(group: str, elements: str, letters: str) -> Protostructure:
 
 
 def _of_printed(path: Path) -> Iterator[Made]:
-    """CrystalFormer's structures (`…_struct.csv`): its column `cif` holds pymatgen's dictionaries as Python prints them."""
+    """CrystalFormer's structures (`…_struct.csv`): the column `cif` holds dictionaries as Python prints them."""
     before = csv.field_size_limit(_MAX_FIELD)
     try:
         with open_lines(path) as lines:

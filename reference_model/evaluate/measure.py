@@ -19,7 +19,10 @@ from .shares import Known, curves, known_among, memorisation, shares, sweep_of
 from .trainingset import Reference
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..extractor.embed import Extractor
+    from .bits import Likelihoods
 
 FORMAT_VERSION = 2
 GALLERY = 24
@@ -46,6 +49,8 @@ class Evaluation:
     command: str = ""
     gallery: tuple[Mapping[str, Any], ...] = field(default=())
     sweep: tuple[Mapping[str, Any], ...] = field(default=())
+    likelihoods: Likelihoods | None = None
+    """Where the model that drew the samples is at hand."""
 
     @property
     def lines(self) -> Mapping[str, Estimate]:
@@ -91,6 +96,7 @@ class Evaluation:
             "lines": {name: estimate.to_dict() for name, estimate in self.lines.items()},
             "resampled": dict(self.resampled),
             "embedding": None if self.embedding is None else self.embedding.to_dict(),
+            "likelihoods": None if self.likelihoods is None else self.likelihoods.to_dict(),
             "divergences": {name: found.to_dict() for name, found in self.divergences.items()},
             "distributions": {
                 name: {category: {"samples": ours, "reference": theirs} for category, (ours, theirs) in rows.items()}
@@ -111,8 +117,12 @@ def evaluate(
     seed: int = 0,
     seconds: float | None = None,
     command: str = "",
+    model: Path | None = None,
 ) -> Evaluation:
-    """Measure samples against a reference. Raises DatasetError where their profiles differ or no sample is valid."""
+    """Measure samples against a reference, and by `model`, the checkpoint that drew them.
+
+    Raises DatasetError where their profiles differ or no sample is valid.
+    """
     if samples.profile != reference.profile:
         raise DatasetError(
             f"{samples.source} is canonical under {samples.profile}, {reference.source} under {reference.profile}: "
@@ -136,6 +146,12 @@ def evaluate(
         scale = 60 * novel.n / seconds
         metrics["novel a minute"] = Estimate(per_minute * 60 / seconds, novel.low * scale, novel.high * scale, novel.n)
     embedding, notes = _embedding(samples, known, reference, extractor, generator)
+    likelihoods = None
+    if model is not None:
+        from .bits import measure_bits  # which needs the network
+
+        likelihoods = measure_bits(model, samples, reference, generator, seed=seed)
+        notes += (likelihoods.note,) if likelihoods.note else ()
     return Evaluation(
         samples,
         reference,
@@ -158,6 +174,7 @@ def evaluate(
         command,
         _gallery(samples, known, embedding, generator),
         sweep_of(samples, reference),
+        likelihoods,
     )
 
 

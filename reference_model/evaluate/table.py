@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from wyckoffkit.metrics import Estimate
 
+from ..fwd import alike
 from .distance import EmbeddingResult
 from .measure import Evaluation
+
+if TYPE_CHECKING:
+    from .bits import Likelihoods
 
 SHOWN_REASONS = 10
 # What is no share of materials, so not shown in per cent.
@@ -39,6 +43,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
         table.add_row(name, *cells(name, estimate), line, again, f"{estimate.n:,}")
     if evaluation.embedding is not None:
         _add_embedding(table, evaluation.embedding)
+    if evaluation.likelihoods is not None:
+        _add_bits(table, evaluation.likelihoods)
     for name, found in evaluation.divergences.items():
         js = found.jensen_shannon
         interval = f"{js.low:.4f} … {js.high:.4f}"
@@ -46,7 +52,7 @@ def show(evaluation: Evaluation, console: Console) -> None:
         table.add_row(f"{name}: Jensen–Shannon, bits", f"{js.value:.4f}", interval, "", floor, f"{js.n:,}")
     console.print(table)
     console.print(
-        "held-out: real materials that are not in the training data; resampled: the training set drawn with replacement",
+        "held-out: real data outside the training set; resampled: the training set drawn with replacement",
         highlight=False,
     )
     _show_failures(evaluation, console)
@@ -94,9 +100,14 @@ def _add_embedding(table: Table, found: EmbeddingResult) -> None:
             add(f"formation energy {quantile}, {kind}, eV/atom", found.energies[kind][quantile], line, training)
 
 
-def alike(n: int, m: int) -> bool:
-    """Within a tenth: raw distances of such numbers of materials compare."""
-    return abs(n - m) <= 0.1 * max(n, m)
+def _add_bits(table: Table, found: Likelihoods) -> None:
+    named = {f"bits a material, {name}": estimate for name, estimate in found.bits.items()}
+    for name, estimate in (named | {f"bits, {name}": e for name, e in found.differences.items()}).items():
+        interval = f"{estimate.low:.2f} … {estimate.high:.2f}"
+        table.add_row(name, f"{estimate.value:.2f}", interval, "0" if " less " in name else "", "", f"{estimate.n:,}")
+    for name, n in found.beyond.items():
+        if n:
+            table.add_row(f"{name} to which the model gives no probability", f"{n:,}")
 
 
 def _show_failures(evaluation: Evaluation, console: Console) -> None:

@@ -16,17 +16,19 @@ Rows = Sequence[tuple[str, float, float | None]]
 """(category, share of the samples, share of the training data where known)."""
 
 
-def strip(value: float, low: float, high: float, line: float | None = None) -> str:
-    """A share and its interval on 0 … 1, with a tick at what real data reaches."""
+def strip(value: float, low: float, high: float, held_out: float | None = None, resampled: float | None = None) -> str:
+    """A share and its interval on 0 … 1, with ticks at what held-out data and the resampled training set show."""
     scale = Scale(0, 1, 4, 136)
     parts = [
         element("line", x1=4, x2=136, y1=9, y2=9, class_="grid"),
         element("line", x1=scale(low), x2=scale(high), y1=9, y2=9, class_="whisker"),
-        element("circle", cx=scale(value), cy=9, r=4, class_="ours"),
     ]
-    if line is not None:
-        x = scale(line)
-        parts.append(titled(element("line", x1=x, x2=x, y1=2, y2=16, class_="real"), f"real data: {100 * line:.2f} %"))
+    for name, line, class_ in (("resampled", resampled, "again"), ("held-out", held_out, "real")):
+        if line is not None:
+            x = scale(line)
+            tick = element("line", x1=x, x2=x, y1=2, y2=16, class_=class_)
+            parts.append(titled(tick, f"{name}: {100 * line:.2f} %"))
+    parts.append(element("circle", cx=scale(value), cy=9, r=3.5, class_="ours"))
     return svg(140, 18, parts, f"{100 * value:.1f} per cent")
 
 
@@ -119,11 +121,17 @@ def shown_legend(shown: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(class_, f"distinct {name}") for name, class_ in shown]
 
 
-def intervals(rows: Sequence[tuple[str, Mapping[str, Any], str]], lines: Mapping[str, float], title: str) -> str:
-    """Values with whiskers on one scale from 0, and vertical lines that are named below."""
+def intervals(
+    rows: Sequence[tuple[str, Mapping[str, Any], str]],
+    lines: Mapping[str, float],
+    title: str,
+    *,
+    from_zero: bool = True,
+) -> str:
+    """Values with whiskers on one scale, and vertical lines that are named below."""
     rows = [row for row in rows if None not in row[1].values()]  # what has no bound has no place on a scale
     ends = [row[key] for _, row, _ in rows for key in ("low", "high") if row[key] is not None] + list(lines.values())
-    low, high = min([0.0, *ends]), max(ends, default=1.0) or 1.0
+    low, high = min([0.0, *ends] if from_zero else ends, default=0.0), max(ends, default=1.0) or 1.0
     x = Scale(low, high + 0.04 * (high - low), 150, NARROW - 12)
     bottom = 12 + 26 * len(rows)
     parts = []

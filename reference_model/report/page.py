@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from ..fwd import alike
 from . import charts, periodic, tables
 
 STYLE = Path(__file__).with_name("style.css")
@@ -19,14 +20,18 @@ def render(content: Mapping[str, Any]) -> str:
     intro = (
         f"<p>{samples['lines']:,} samples from <code>{escape(str(samples['source']))}</code>, measured against "
         f"{reference['materials']:,} materials of <code>{escape(Path(str(reference['source'])).name)}</code>. "
-        "Intervals hold 95 %. <i>Real data</i> is what held-out materials of the same data set reach against the rest: "
-        "a good generator comes near it, and passing it is no merit by itself.</p>"
+        "Intervals hold 95 %.</p>"
+        "<p><b class='key-real'>┃</b> <i>Held-out</i> is what real materials reach that are not in the training data: "
+        "a good generator comes near it, and passing it is no merit by itself. "
+        "<b class='key-again'>┃</b> <i>Resampled</i> is the training set, drawn with replacement as a generator draws: "
+        "one that knows its training data by heart and nothing else.</p>"
     )
     parts = [
         "<h1>Generated protostructures</h1>",
         intro,
-        tables.measures(content["metrics"], content["lines"], tables.HEADLINE),
+        tables.measures(content, tables.HEADLINE, with_fwd=True),
         *_embedding(content["embedding"]),
+        *_likelihoods(content["likelihoods"]),
         *_distributions(content),
         "<h2>How soon samples repeat</h2>",
         _figure(
@@ -36,7 +41,7 @@ def render(content: Mapping[str, Any]) -> str:
         ),
         *_gallery(content["gallery"]),
         "<h2>All measures</h2>",
-        tables.measures(content["metrics"], content["lines"], list(content["metrics"])),
+        tables.measures(content, list(content["metrics"])),
         _forecast(content["lines"]),
         *_sweep(content["symprec_sweep"]),
         "<h2>Lines that are no protostructure</h2>",
@@ -64,23 +69,18 @@ def _figure(chart: str, caption: str, *, shape: str = "scroll") -> str:
 def _embedding(found: Mapping[str, Any] | None) -> list[str]:
     if found is None:
         return []
-    rows = []
-    for key, name, class_ in (("fwd", "all samples", "ours"), ("fwd_of_novel", "novel samples", "novel")):
+    rows, held_out = [], found["held_out"]
+    for key, name, class_ in (("fwd", "all", "ours"), ("fwd_of_novel", "novel", "novel")):
         if found[key] is not None:
-            rows += [
-                (f"{name}, raw", found[key]["raw"], class_),
-                (f"{name}, corrected", found[key]["corrected"], class_),
-            ]
-    lines = {f"real data, {name}": row["value"] for name, row in found["anchors"].items() if not name.endswith(" 1000")}
+            rows.append((f"{name} samples, corrected", found[key]["corrected"], class_))
+            if held_out.get(key):
+                rows.append((f"{name} held-out, corrected", held_out[key]["corrected"], "held"))
+            rows.append((f"{name} samples, raw", found[key]["raw"], class_))
+            if held_out.get(key) and alike(held_out[key]["raw"]["n"], found[key]["raw"]["n"]):
+                rows.append((f"{name} held-out, raw", held_out[key]["raw"], "held"))
+    lines = {}
     if found["fwd"] is not None:
-        lines = {"a perfect generator at this number of samples": found["fwd"]["floor"], **lines}
-    measured = {name: found[name] for name in ("kernel_distance", "precision", "recall", "density", "coverage")}
-    cells = "".join(
-        f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{tables.plain(row['value'])}</td>"
-        f"<td>{tables.plain(row['low'])} … {tables.plain(row['high'])}</td><td>{row['n']:,}</td></tr>"
-        for name, row in measured.items()
-    )
-    head = "<tr><th>measure</th><th>value</th><th>95 % interval</th><th>of</th></tr>"
+        lines = {f"raw distance of {found['fwd']['raw']['n']:,} perfect samples": found["fwd"]["floor"]}
     return [
         "<h2>Fréchet Wrenformer distance</h2>",
         _figure(
@@ -89,7 +89,8 @@ def _embedding(found: Mapping[str, Any] | None) -> list[str]:
             "perfect generator. Only distances of one extractor compare.",
             shape="narrow",
         ),
-        f"<div class='wide'><table>{head}{cells}</table></div>",
+        tables.neighbourhoods(found),
+        _anchors(found["anchors"]),
         "<h2>Predicted formation energies</h2>",
         _figure(
             charts.energies(found["energy_histogram"], found["predicted_formation_energy_ev_per_atom"]),
@@ -97,6 +98,36 @@ def _embedding(found: Mapping[str, Any] | None) -> list[str]:
             "quantiles. What lies beyond the axis is counted at its ends.",
         ),
     ]
+
+
+def _likelihoods(found: Mapping[str, Any] | None) -> list[str]:
+    if found is None:
+        return []
+    classes = {"samples": "ours", "held-out": "held", "training": "theirs"}
+    rows = [(name, row, classes[name]) for name, row in found["bits_a_material"].items()]
+    said = "; ".join(
+        f"{escape(name)} {row['value']:.2f} ({row['low']:.2f} … {row['high']:.2f})"
+        for name, row in found["differences"].items()
+    )
+    beyond = sum(found["beyond"].values())
+    lost = f" The model gives {beyond:,} of them no probability; they are in no mean." if beyond else ""
+    return [
+        "<h2>Bits a material</h2>",
+        _figure(
+            charts.intervals(rows, {}, "-log2 p of the model, mean (less is likelier)", from_zero=False),
+            f"{said}. Held-out less training is 0 for a model without memory; held-out less samples is 0 for one that "
+            f"draws as widely as the data.{lost}",
+            shape="narrow",
+        ),
+    ]
+
+
+def _anchors(anchors: Mapping[str, Any]) -> str:
+    """Raw distances of real data at equal sizes, for readers who compare with other evaluations."""
+    if not anchors:
+        return ""
+    said = "; ".join(f"{escape(name)}: {tables.plain(row['value'])}" for name, row in anchors.items())
+    return f"<p class='soft'>Raw FWD of real data against as much real data: {said}.</p>"
 
 
 def _distributions(content: Mapping[str, Any]) -> list[str]:
@@ -208,24 +239,3 @@ def _method(content: Mapping[str, Any]) -> list[str]:
     }
     notes = "".join(f"<p>{escape(note)}.</p>" for note in content["notes"])
     return ["<h2>How this was computed</h2>", tables.facts(pairs), notes]
-
-
-def render_comparison(contents: Sequence[tuple[str, Mapping[str, Any]]], table: str) -> str:
-    """Several evaluations side by side; `table` is the HTML of their numbers."""
-    names = ", ".join(escape(name) for name, _ in contents)
-    parts = [f"<h1>Comparison</h1><p>{names}</p>", table]
-    classes = ("ours", "novel", "theirs")
-    for key, title in (("fwd", "FWD, corrected"),):
-        rows = [
-            (name, content["embedding"][key]["corrected"], classes[i % 3])
-            for i, (name, content) in enumerate(contents)
-            if content["embedding"] and content["embedding"][key]
-        ]
-        if rows:
-            parts.append(_figure(charts.intervals(rows, {}, title), "0 is a perfect generator.", shape="narrow"))
-    for measure in ("novel", "valid, unique and novel, of all lines", "samples with a novel prototype"):
-        rows = [(name, content["metrics"][measure], classes[i % 3]) for i, (name, content) in enumerate(contents)]
-        line = contents[0][1]["lines"].get(measure)
-        lines = {"real data": line["value"]} if line else {}
-        parts.append(_figure(charts.intervals(rows, lines, measure), "", shape="narrow"))
-    return page("Comparison", parts, shape="broad")

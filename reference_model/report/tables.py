@@ -18,6 +18,7 @@ PLAIN = (
     "training label over held-out label",
     "novel a minute",
 )
+NEIGHBOUR_SHARES = ("precision", "recall", "coverage")
 HEADLINE = (
     "valid",
     "unique",
@@ -40,27 +41,51 @@ def plain(value: float | None) -> str:
     return "–" if value is None else number(value)
 
 
-def measures(metrics: Mapping[str, Any], lines: Mapping[str, Any], names: Sequence[str]) -> str:
-    """Value, interval, what real data reaches, and how many it was measured on."""
+def measures(content: Mapping[str, Any], names: Sequence[str], *, with_fwd: bool = False) -> str:
+    """Value, interval, what held-out data and the resampled training set show, and how many it was measured on."""
+    metrics, lines, resampled = content["metrics"], content["lines"], content["resampled"]
+    rows = [
+        _row(name, metrics[name], (lines.get(name) or {}).get("value"), resampled.get(name), name in PLAIN)
+        for name in names
+        if name in metrics
+    ]
+    if with_fwd and content["embedding"]:
+        found, held_out = content["embedding"], content["embedding"]["held_out"]
+        for key, name, again in (("fwd", "FWD, corrected", 0.0), ("fwd_of_novel", "FWD of the novel, corrected", None)):
+            if found[key]:
+                line = (held_out.get(key) or {}).get("corrected", {}).get("value")
+                rows.append(_row(name, found[key]["corrected"], line, again, True))
+    return _table(("measure", "value", "95 % interval", "", "held-out", "resampled", "of"), rows)
+
+
+def neighbourhoods(found: Mapping[str, Any]) -> str:
+    """Kernel distance, precision, recall, density and coverage of an embedding."""
     rows = []
-    for name in names:
-        if name not in metrics:
-            continue
-        found, line = metrics[name], lines.get(name)
-        show = plain if name in PLAIN else share
-        picture = ""
-        if name not in PLAIN and found["value"] is not None:
-            picture = strip(found["value"], found["low"], found["high"], line["value"] if line else None)
+    for key in ("kernel_distance", "precision", "recall", "density", "coverage"):
+        line = found["held_out"].get(key, {}).get("value")
+        name = key.replace("_", " ")
         rows.append(
-            f"<tr><td>{escape(name)}</td><td>{show(found['value'])}</td>"
-            f"<td>{show(found['low']).removesuffix(' %')} … {show(found['high'])}</td><td class='strip'>{picture}</td>"
-            f"<td>{show(line['value']) if line else ''}</td><td>{found['n']:,}</td></tr>"
+            _row(name, found[key], line, 0.0 if key == "kernel_distance" else None, key not in NEIGHBOUR_SHARES)
         )
-    head = (
-        "<tr><th>measure</th><th>value</th><th>95 % interval</th><th class='strip'></th><th>real data</th>"
-        "<th>of</th></tr>"
+    return _table(("measure", "value", "95 % interval", "", "held-out", "resampled", "of"), rows)
+
+
+def _row(name: str, found: Mapping[str, Any], held_out: float | None, resampled: float | None, is_plain: bool) -> str:
+    show = plain if is_plain else share
+    picture = ""
+    if not is_plain and found["value"] is not None:
+        picture = strip(found["value"], found["low"], found["high"], held_out, resampled)
+    low = show(found["low"]) if is_plain else show(found["low"]).removesuffix(" %")
+    real, again = ("" if value is None else show(value) for value in (held_out, resampled))
+    return (
+        f"<tr><td>{escape(name)}</td><td>{show(found['value'])}</td><td>{low} … {show(found['high'])}</td>"
+        f"<td class='strip'>{picture}</td><td>{real}</td><td>{again}</td><td>{found['n']:,}</td></tr>"
     )
-    return f"<div class='wide'><table>{head}{''.join(rows)}</table></div>"
+
+
+def _table(head: Sequence[str], rows: Sequence[str]) -> str:
+    cells = "".join("<th class='strip'></th>" if not name else f"<th>{name}</th>" for name in head)
+    return f"<div class='wide'><table><tr>{cells}</tr>{''.join(rows)}</table></div>"
 
 
 def divergences(found: Mapping[str, Any]) -> str:

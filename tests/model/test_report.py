@@ -57,6 +57,14 @@ def with_embedding(content):
         "predicted_formation_energy_ev_per_atom": {name: {"Q50": estimate} for name in names},
         "energy_histogram": {"edges": [0.0, 0.5, 1.0], **{name: [0.25, 0.75] for name in names}},
     }  # fmt: skip
+    held_out = {"value": 0.3, "low": 0.2, "high": 0.4, "n": 9}
+    content["embedding"]["held_out"] = {
+        "fwd": {"raw": held_out, "corrected": held_out}, "fwd_of_novel": None, "precision": held_out,
+    }  # fmt: skip
+    content["likelihoods"] = {
+        "model": "m", "bits_a_material": dict.fromkeys(("samples", "held-out", "training"), estimate),
+        "differences": {"held-out less training": held_out}, "beyond": {"samples": 2, "held-out": 0, "training": 0},
+    }  # fmt: skip
     return content
 
 
@@ -191,5 +199,5 @@ def test_evaluations_that_do_not_compare_are_refused(files, content, tmp_path):
     with pytest.raises(DatasetError, match="not the JSON of an evaluation"):
         read_evaluations([tmp_path / "text.json"])
     (tmp_path / "list.json").write_text("[]")
-    with pytest.raises(DatasetError, match="in format 1"):
+    with pytest.raises(DatasetError, match="in format 2"):
         read_evaluations([tmp_path / "list.json"])
