@@ -155,13 +155,22 @@ def html_table(contents: Contents) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in (*(name for name, _ in contents), *ENDS))
     body = ""
     for row in rows(contents):
-        cells = "".join(f"<td>{escape(cell(row.estimates, i, row.factor))}</td>" for i in range(len(contents)))
+        found = (escape(cell(row.estimates, i, row.factor)) for i in range(len(contents)))
+        cells = "".join(
+            f"<td>{text.replace(' (', '<br><small>(', 1)}{'</small>' * ('(' in text)}</td>" for text in found
+        )
         lines = "".join(f"<td>{_line(value, row.factor)}</td>" for value in (row.held_out, row.resampled))
         body += f"<tr><td>{escape(row.name)}</td>{cells}{lines}</tr>"
     return (
         f"<div class='wide'><table><tr><th>measure (shares in %)</th>{head}</tr>{body}</table></div>"
         f"<p class='soft'>In brackets: {BRACKETS}.</p>"
     )
+
+
+def _html_cell(text: str) -> str:
+    """The interval on a line of its own."""
+    value, bracket, interval = text.partition(" (")
+    return f"<td>{escape(value)}{f'<br><small>({escape(interval)}</small>' if bracket else ''}</td>"
 
 
 PLOTTED = (

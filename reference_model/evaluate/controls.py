@@ -1,7 +1,7 @@
 """Bad generators on purpose: an evaluation that cannot tell them from real data is no evaluation.
 
-`python -m reference_model.evaluate.controls data.h5 -n 10000 -o controls/` writes held-out materials, the same with
-shuffled elements, and random valid labels, as label files.
+`python -m reference_model.evaluate.controls data.h5 -n 10000 -o controls/` writes held-out materials, draws with
+replacement from the training data, held-out materials with shuffled elements, and random valid labels, as label files.
 """
 
 from __future__ import annotations
@@ -53,12 +53,13 @@ def random_valid(n: int, generator: np.random.Generator) -> list[Protostructure]
     return found
 
 
-def held_out_materials(data: Path, n: int) -> WyckoffColumns:
-    """The first n of the test split."""
+def real_materials(data: Path, n: int, generator: np.random.Generator) -> tuple[WyckoffColumns, WyckoffColumns]:
+    """The first n of the test split, and n draws with replacement from the training split."""
     from wyckoffkit.dataset import read_dataset
 
     dataset = read_dataset(data)
-    return dataset.columns.select(dataset.indices("test")[:n])
+    drawn = generator.choice(dataset.indices("train"), size=n)
+    return dataset.columns.select(dataset.indices("test")[:n]), dataset.columns.select(drawn)
 
 
 def main(
@@ -67,12 +68,13 @@ def main(
     n: Annotated[int, typer.Option("-n")] = 10_000,
     seed: int = 0,
 ) -> None:
-    """Write the three files of labels."""
+    """Write the four files of labels."""
     generator = np.random.default_rng(seed)
-    held_out = list(held_out_materials(data, n))
+    held_out, resampled = map(list, real_materials(data, n, np.random.default_rng([seed, 1])))
     output.mkdir(parents=True, exist_ok=True)
     for name, materials in (
         ("held-out", held_out),
+        ("resampled", resampled),
         ("shuffled-elements", shuffled_elements(held_out, generator)),
         ("random-valid", random_valid(len(held_out), generator)),
     ):

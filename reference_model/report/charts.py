@@ -57,7 +57,9 @@ def mirrored(rows: Rows, label: str, *, title: str) -> str:
     left, right, middle, reach = 52, WIDTH - 8, 140, 105
     step = (right - left) / max(1, len(rows))
     up = Scale(0, largest, middle, middle - reach)
+    down = Scale(0, largest, middle, middle + reach)
     parts = [*legend(KEYS, left, 14), *left_axis(up, left, right, per_cent=True)]
+    parts += left_axis(down, left, right, per_cent=True)
     every = next(k for k in (1, 2, 5, 10, 15, 20, 25, 50, 100) if len(rows) / k <= 24)
     for i, (name, ours, theirs) in enumerate(rows):
         x = left + step * i
@@ -135,15 +137,16 @@ def intervals(
     x = Scale(low, high + 0.04 * (high - low), 150, NARROW - 12)
     bottom = 12 + 26 * len(rows)
     parts = []
+    for i, (name, value) in enumerate(lines.items()):
+        at = x(value)
+        class_ = "again" if name == "resampled" else "real"
+        parts.append(element("line", x1=at, x2=at, y1=4, y2=bottom, class_=class_))
+        parts.append(text(f"{name}: {number(value)}", 24, bottom + 58 + 17 * i, class_="key"))
+        parts.append(element("line", x1=4, x2=18, y1=bottom + 54 + 17 * i, y2=bottom + 54 + 17 * i, class_=class_))
     for i, (name, row, class_) in enumerate(rows):
         y = 16 + 26 * i
         whisker = element("line", x1=x(row["low"]), x2=x(row["high"]), y1=y, y2=y, class_="whisker")
         dot = element("circle", cx=x(row["value"]), cy=y, r=5, class_=class_)
         parts += [text(name, 142, y + 4, anchor="end"), titled(whisker + dot, f"{name}: {number(row['value'])}")]
-    for i, (name, value) in enumerate(lines.items()):
-        at = x(value)
-        parts.append(element("line", x1=at, x2=at, y1=4, y2=bottom, class_="real"))
-        parts.append(text(f"{name}: {number(value)}", 24, bottom + 58 + 17 * i, class_="key"))
-        parts.append(element("line", x1=4, x2=18, y1=bottom + 54 + 17 * i, y2=bottom + 54 + 17 * i, class_="real"))
     parts += bottom_axis(x, bottom, title)
     return svg(NARROW, bottom + 50 + 17 * len(lines), parts, title)

@@ -39,7 +39,9 @@ def _chart(names: Sequence[str], measure: str, estimates: Sequence[Mapping[str, 
     ]
     if not rows:
         return ""
-    return f"<figure class='narrow'>{charts.intervals(rows, lines, measure)}</figure>"
+    values = [estimate["value"] for _, estimate, _ in rows] + list(lines.values())
+    from_zero = min(values) < 0.6 * max(values)
+    return f"<figure class='narrow'>{charts.intervals(rows, lines, measure, from_zero=from_zero)}</figure>"
 
 
 def _short(name: str) -> str:

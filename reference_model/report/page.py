@@ -7,7 +7,6 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..fwd import alike
 from . import charts, periodic, tables
 
 STYLE = Path(__file__).with_name("style.css")
@@ -72,24 +71,18 @@ def _embedding(found: Mapping[str, Any] | None) -> list[str]:
     rows, held_out = [], found["held_out"]
     for key, name, class_ in (("fwd", "all", "ours"), ("fwd_of_novel", "novel", "novel")):
         if found[key] is not None:
-            rows.append((f"{name} samples, corrected", found[key]["corrected"], class_))
+            rows.append((f"{name} samples", found[key]["corrected"], class_))
             if held_out.get(key):
-                rows.append((f"{name} held-out, corrected", held_out[key]["corrected"], "held"))
-            rows.append((f"{name} samples, raw", found[key]["raw"], class_))
-            if held_out.get(key) and alike(held_out[key]["raw"]["n"], found[key]["raw"]["n"]):
-                rows.append((f"{name} held-out, raw", held_out[key]["raw"], "held"))
-    lines = {}
-    if found["fwd"] is not None:
-        lines = {f"raw distance of {found['fwd']['raw']['n']:,} perfect samples": found["fwd"]["floor"]}
+                rows.append((f"{name} held-out", held_out[key]["corrected"], "held"))
     return [
         "<h2>Fréchet Wrenformer distance</h2>",
         _figure(
-            charts.intervals(rows, lines, "FWD (less is better)"),
-            "<i>Raw</i> rises as samples get fewer; <i>corrected</i> has the expected rise taken out and is 0 for a "
-            "perfect generator. Only distances of one extractor compare.",
+            charts.intervals(rows, {}, "FWD, corrected (0: a perfect generator)"),
+            "<i>Raw</i> distances rise as samples get fewer; <i>corrected</i> ones have the expected rise taken out, "
+            "<i>infinite</i> ones are extrapolated. Only distances of one extractor compare.",
             shape="narrow",
         ),
-        tables.neighbourhoods(found),
+        tables.distances(found),
         _anchors(found["anchors"]),
         "<h2>Predicted formation energies</h2>",
         _figure(
@@ -154,21 +147,42 @@ def _distributions(content: Mapping[str, Any]) -> list[str]:
             "Per cent of samples that hold each element. Blue: more often than in the training data, orange: less; "
             "full colour is four times.",
         ),
-        _figure(charts.mirrored(rows("arity"), "Elements in a material", title="elements in a material"), "Arity."),
+        _figure(
+            charts.mirrored(_ended(rows("arity")), "Elements in a material", title="elements in a material"),
+            "Different elements in a material.",
+        ),
         _figure(
             charts.mirrored(
-                _binned(rows("atoms"), ATOM_BINS), "Atoms in the conventional cell", title="atoms in the cell"
+                _ended(_binned(rows("atoms"), ATOM_BINS)), "Atoms in the conventional cell", title="atoms in the cell"
             ),
             "Atoms in the conventional cell; each column reaches up to its number.",
         ),
-        _figure(charts.mirrored(rows("orbits"), "Orbits", title="orbits in a material"), "Orbits."),
         _figure(
-            charts.mirrored(rows("dof"), "Free coordinates", title="free coordinates"),
+            charts.mirrored(_ended(rows("orbits")), "Orbits", title="orbits in a material"),
+            "Orbits: sets of symmetry-equivalent atoms.",
+        ),
+        _figure(
+            charts.mirrored(_ended(rows("dof")), "Free coordinates", title="free coordinates"),
             "Free coordinates of all orbits.",
         ),
         tables.divergences(content["divergences"]),
         "<p class='soft'>The floor is the divergence that as many draws from the training data itself show.</p>",
     ]
+
+
+Shares = list[tuple[str, float, float | None]]
+SMALLEST = 0.002
+
+
+def _ended(rows: Sequence[tuple[str, float, float | None]]) -> Shares:
+    """With the thin tail, less than 0.2 % in each category, as one last category."""
+    end = next((k for k in range(len(rows), 0, -1) if max(rows[k - 1][1], rows[k - 1][2] or 0.0) >= SMALLEST), 0)
+    tail = rows[end:]
+    if len(tail) < 2:
+        return list(rows)
+    known = any(theirs is not None for _, _, theirs in tail)
+    theirs = sum(theirs or 0.0 for _, _, theirs in tail) if known else None
+    return [*rows[:end], ("more", sum(ours for _, ours, _ in tail), theirs)]
 
 
 def _binned(

@@ -42,7 +42,7 @@ def heat_map(counts: Mapping[str, Mapping[str, int | None]], n_samples: int, n_r
         found = counts.get(symbol, {"samples": 0, "reference": None})
         ours = (found["samples"] or 0) / max(1, n_samples)
         theirs = None if found["reference"] is None else found["reference"] / max(1, n_reference)
-        class_, strength, note = _shade(ours, theirs, largest / max(1, n_samples))
+        class_, strength, note = _shade(ours, theirs, largest / max(1, n_samples), n_samples)
         x, y = 8 + CELL * column, 8 + CELL * row + (10 if row > 6 else 0)
         cell = element("rect", x=x, y=y, width=CELL - 2, height=CELL - 2, rx=4, class_="cell") + element(
             "rect",
@@ -64,14 +64,10 @@ def heat_map(counts: Mapping[str, Mapping[str, int | None]], n_samples: int, n_r
     return svg(18 * CELL + 16, 9 * CELL + 26, parts, "Elements in samples and training data")
 
 
-def _shade(ours: float, theirs: float | None, largest: float) -> tuple[str, float, str]:
-    """(class, opacity, text)."""
+def _shade(ours: float, theirs: float | None, largest: float, n_samples: int) -> tuple[str, float, str]:
+    """(class, opacity, text). One sample is added on both sides, so that a rare element's absence is no signal."""
     if theirs is None:
         return "more", ours / largest, f"in {100 * ours:.2f} % of the samples"
     note = f"in {100 * ours:.2f} % of the samples, {100 * theirs:.2f} % of the training data"
-    if ours == 0 and theirs == 0:
-        return "more", 0.0, note
-    if theirs == 0 or ours == 0:
-        return ("more" if ours else "less"), 1.0, note
-    change = max(-SPAN, min(SPAN, log2(ours / theirs)))
+    change = max(-SPAN, min(SPAN, log2((n_samples * ours + 1) / (n_samples * theirs + 1))))
     return ("more" if change > 0 else "less"), abs(change) / SPAN, note

@@ -8,6 +8,7 @@ from typing import Any
 
 from wyckoffkit import SpaceGroup, parse_label
 
+from ..fwd import alike
 from .charts import strip
 from .figure import number
 
@@ -50,24 +51,29 @@ def measures(content: Mapping[str, Any], names: Sequence[str], *, with_fwd: bool
         if name in metrics
     ]
     if with_fwd and content["embedding"]:
-        found, held_out = content["embedding"], content["embedding"]["held_out"]
-        for key, name, again in (("fwd", "FWD, corrected", 0.0), ("fwd_of_novel", "FWD of the novel, corrected", None)):
-            if found[key]:
-                line = (held_out.get(key) or {}).get("corrected", {}).get("value")
-                rows.append(_row(name, found[key]["corrected"], line, again, True))
-    return _table(("measure", "value", "95 % interval", "", "held-out", "resampled", "of"), rows)
+        rows += _distances(content["embedding"], ("corrected",))
+    return _table(rows)
 
 
-def neighbourhoods(found: Mapping[str, Any]) -> str:
-    """Kernel distance, precision, recall, density and coverage of an embedding."""
+def _distances(found: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
+    """FWD of all and of the novel samples; a raw one stands beside held-out data only where that is as many."""
     rows = []
+    for key, title in (("fwd", "FWD"), ("fwd_of_novel", "FWD of the novel")):
+        for kind in kinds if found[key] else ():
+            row, line = found[key][kind], (found["held_out"].get(key) or {}).get(kind)
+            compares = line and (kind != "raw" or alike(line["n"], row["n"]))
+            again = None if key != "fwd" else found[key]["floor"] if kind == "raw" else 0.0
+            rows.append(_row(f"{title}, {kind}", row, line["value"] if compares else None, again, True))
+    return rows
+
+
+def distances(found: Mapping[str, Any]) -> str:
+    """FWD raw, corrected and of infinite samples, kernel distance, precision, recall, density and coverage."""
+    rows = _distances(found, ("raw", "corrected", "infinite"))
     for key in ("kernel_distance", "precision", "recall", "density", "coverage"):
-        line = found["held_out"].get(key, {}).get("value")
-        name = key.replace("_", " ")
-        rows.append(
-            _row(name, found[key], line, 0.0 if key == "kernel_distance" else None, key not in NEIGHBOUR_SHARES)
-        )
-    return _table(("measure", "value", "95 % interval", "", "held-out", "resampled", "of"), rows)
+        line, again = found["held_out"].get(key, {}).get("value"), 0.0 if key == "kernel_distance" else None
+        rows.append(_row(key.replace("_", " "), found[key], line, again, key not in NEIGHBOUR_SHARES))
+    return _table(rows)
 
 
 def _row(name: str, found: Mapping[str, Any], held_out: float | None, resampled: float | None, is_plain: bool) -> str:
@@ -78,14 +84,17 @@ def _row(name: str, found: Mapping[str, Any], held_out: float | None, resampled:
     low = show(found["low"]) if is_plain else show(found["low"]).removesuffix(" %")
     real, again = ("" if value is None else show(value) for value in (held_out, resampled))
     return (
-        f"<tr><td>{escape(name)}</td><td>{show(found['value'])}</td><td>{low} … {show(found['high'])}</td>"
-        f"<td class='strip'>{picture}</td><td>{real}</td><td>{again}</td><td>{found['n']:,}</td></tr>"
+        f"<tr><td>{escape(name)}</td><td>{show(found['value'])}</td><td>{real}</td><td>{again}</td>"
+        f"<td>{low} … {show(found['high'])}</td><td class='strip'>{picture}</td><td>{found['n']:,}</td></tr>"
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[str]) -> str:
-    cells = "".join("<th class='strip'></th>" if not name else f"<th>{name}</th>" for name in head)
-    return f"<div class='wide'><table><tr>{cells}</tr>{''.join(rows)}</table></div>"
+def _table(rows: Sequence[str]) -> str:
+    head = (
+        "<tr><th>measure</th><th>value</th><th>held-out</th><th>resampled</th><th>95 % interval</th>"
+        "<th class='strip'></th><th>of</th></tr>"
+    )
+    return f"<div class='wide'><table>{head}{''.join(rows)}</table></div>"
 
 
 def divergences(found: Mapping[str, Any]) -> str:
@@ -101,7 +110,7 @@ def divergences(found: Mapping[str, Any]) -> str:
         )
     head = (
         "<tr><th>distribution</th><th>Jensen–Shannon, bits</th><th>95 % interval</th><th>floor</th>"
-        "<th>Wasserstein</th><th>χ² / degrees of freedom</th></tr>"
+        "<th>Wasserstein</th><th>χ² / d.o.f.</th></tr>"
     )
     return f"<div class='wide'><table>{head}{''.join(rows)}</table></div>"
 
