@@ -189,9 +189,9 @@ def _parsed(file: Path, rejections: Rejections) -> Iterator[Protostructure]:
 
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """A bar on stderr with what is done, the time left and a remark; gives the function that advances it by one.
+    """A bar with what is done, the time left and a remark, if stderr is a terminal; gives what advances it by one.
 
-    The function takes the remark, and the total where that becomes known on the way.
+    That function takes the remark, and the total where that becomes known on the way.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -203,7 +203,8 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]
         TextColumn("{task.fields[remark]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total, remark="")
 
         def advance(remark: str, total: int | None = None) -> None:
