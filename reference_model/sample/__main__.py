@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandline import named_errors
+
 
 class SamplerName(StrEnum):
     auto = "auto"
@@ -81,8 +83,6 @@ def main(
     import torch
     from rich.console import Console
 
-    from wyckoffkit.commandline import named_errors
-
     from .command import run
 
     if threads:
@@ -119,4 +119,5 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(app(prog_name="python -m reference_model.sample"))
+    with named_errors("sample"):
+        sys.exit(app(prog_name="python -m reference_model.sample"))

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandline import named_errors
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -40,8 +42,6 @@ def main(
     import torch
     from rich.console import Console
 
-    from wyckoffkit.commandline import named_errors
-
     from .command import run
 
     if threads:
@@ -65,4 +65,5 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(app(prog_name="python -m reference_model.score"))
+    with named_errors("score"):
+        sys.exit(app(prog_name="python -m reference_model.score"))
