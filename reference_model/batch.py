@@ -127,6 +127,8 @@ class Batch:
     """(B, L) bool, True where the position is constrained (False in padding)."""
     lengths: Tensor
     """(B,) int64 positions of each material, always on the CPU: work is planned without waiting for a GPU."""
+    condition: Tensor | None = None
+    """(B,) float64 property that each material is asked to have, NaN for none; None where none is asked anything."""
 
     @classmethod
     def empty(cls, space_group: Tensor, n_elements: int = 100) -> Batch:
@@ -244,14 +246,20 @@ class Batch:
         """The same materials with another state, (C,) and (U, E)."""
         return replace(self, constrained=constrained, unconstrained=unconstrained)
 
+    def with_condition(self, condition: Tensor | None) -> Batch:
+        """The same materials, asked to have a property (B,), NaN for none."""
+        return replace(self, condition=condition)
+
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Batch:
-        names = [f.name for f in fields(self) if f.name != "lengths"]
-        moved = {name: getattr(self, name).to(device, non_blocking=non_blocking) for name in names}
+        moved = {name: x.to(device, non_blocking=non_blocking) for name, x in self._tensors() if name != "lengths"}
         return Batch(**moved, lengths=self.lengths)
+
+    def _tensors(self) -> list[tuple[str, Tensor]]:
+        return [(f.name, getattr(self, f.name)) for f in fields(self) if getattr(self, f.name) is not None]
 
     def pin_memory(self) -> Batch:
         """The same in page-locked memory, from where copies to a GPU overlap with its work."""
-        return Batch(**{f.name: getattr(self, f.name).pin_memory() for f in fields(self)})
+        return Batch(**{name: x.pin_memory() for name, x in self._tensors()})
 
     def n_tokens(self) -> Tensor:
         """(B,) int64 occupied slots: constrained positions, and (unconstrained position, element) pairs."""

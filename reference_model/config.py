@@ -47,6 +47,11 @@ class ModelConfig:
     """The largest number of occupied slots that the count head of the jump objective can name."""
     log_u_offset: bool = True
     """D3PM: add log u_t to every non-zero logit (MATH section 6), which keeps the bound finite as u → 0."""
+    condition: str = ""
+    """A property of the dataset that the network may be told, such as e_form_per_atom; "" for none (compact alone)."""
+    condition_mean: float = 0.0
+    condition_std: float = 1.0
+    """Over the training materials, in the unit of the property."""
 
     def __post_init__(self) -> None:
         for name, choices in (("architecture", Architecture), ("objective", Objective), ("prior", PriorName)):
@@ -62,6 +67,10 @@ class ModelConfig:
             raise ValueError(f"dof_classes is 2 or 4, got {self.dof_classes!r}")
         if self.architecture == "wyckoff_gnn" and self.objective != "d3pm":
             raise ValueError("the paper's network has no head for the jump objective, use architecture compact")
+        if self.architecture == "wyckoff_gnn" and self.condition:
+            raise ValueError("the paper's network is told no property, use architecture compact")
+        if not self.condition_std > 0:
+            raise ValueError(f"condition_std is above 0, got {self.condition_std!r}")
         if self.hidden_size % self.n_heads:
             raise ValueError(f"hidden_size {self.hidden_size} is no multiple of n_heads {self.n_heads}")
 
@@ -142,6 +151,8 @@ class TrainConfig:
     """"variable": each variable weighs the same (the published loss); "material": each material does."""
     count_share: float = 0.125
     """Share of each batch that also trains the count head (jump objective)."""
+    condition_dropout: float = 0.2
+    """Share of the materials whose property is hidden from the network, where the model is told one."""
     augmentation: str = "profile"
     """Random equivalent setting each epoch: "none", "profile" (that of the data) or a profile's name."""
     bf16: bool | None = None
@@ -166,7 +177,7 @@ class TrainConfig:
         for name in ("batch_size", "accumulate", "log_steps", "validation_materials"):
             if getattr(self, name) < 1:
                 raise CheckpointError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("ema", "beta1", "beta2", "warmup", "final_lr", "count_share"):
+        for name in ("ema", "beta1", "beta2", "warmup", "final_lr", "count_share", "condition_dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise CheckpointError(f"{name} is a fraction from 0 to 1, got {getattr(self, name)}")
         if self.clock not in ("wall", "cpu"):

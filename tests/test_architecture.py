@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = {
     "wyckoffkit": (
         "errors commandline files tables elements spacegroup operations protostructure canonical label repair wren "
-        "collapse enumeration symmetry comparison supergroup subgroups encoding canonical_columns textlines spool "
-        "dataset tensorfile sources build realize relax hull discover metrics"
+        "collapse enumeration symmetry comparison supergroup subgroups encoding canonical_columns textlines spool dataset "
+        "tensorfile sources build realize relax hull discover metrics"
     ).split(),
     "reference_model": (
-        "element_features config batch transitions streams diffusion network sampler conditioning likelihood "
-        "tensorfile checkpoint reference train export sample score extractor fwd report evaluate"
+        "threads element_features config batch transitions streams diffusion network sampler conditioning likelihood "
+        "tensorfile checkpoint reference train export extractor fwd report sample score evaluate"
     ).split(),
 }
 # Methods of a core type that call a later module, deferred into the method.

@@ -1,9 +1,12 @@
-"""Sampling inside a condition: the jump sampler with masks, weights and resampling (sequential Monte Carlo).
+"""Sampling inside a condition: the jump sampler with masks, weights, look-ahead and resampling.
 
-Each choice is drawn from what is allowed and weighted by the probability of the allowed; the product is the exact
-importance weight of a particle. Particles of a pool are resampled by weight when few of them carry most of it, and
-at the end, so that samples follow the model's own law inside the condition; the mean weight estimates the
-probability of the condition (Del Moral, Doucet and Jasra 2006, doi:10.1111/j.1467-9868.2006.00553.x).
+Each token is drawn from what is allowed, the missing required elements favoured, and weighted by the probability that
+the model gives it over that of drawing it; the product is the exact importance weight of a particle. Before a token is
+drawn, particles are resampled by that weight times an outlook: what the network's answer says of the chance that the
+tokens to come will be allowed too, and bring the elements that are required. Copies part at once, since they draw
+different tokens, and what the outlook adds is taken off again, so that samples follow the model's own law inside the
+condition whatever it says; the mean weight estimates the probability of the condition (Del Moral, Doucet and Jasra
+2006, doi:10.1111/j.1467-9868.2006.00553.x; Pitt and Shephard 1999, doi:10.1080/01621459.1999.10474153).
 """
 
 from __future__ import annotations
@@ -11,24 +14,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from wyckoffkit.errors import WyckoffkitError
-from wyckoffkit.protostructure import Protostructure
 
 from ..batch import Batch
-from ..diffusion import MASKED, TokenLogits, legal, position_logits
-from ..sampler import Token, draw_slot, packed_rows, replaced, select
+from ..sampler import replaced, select
 from ..streams import Draw, Streams
-from ..transitions import draw_categorical
-from .constraints import Constraint, any_count
+from .constraints import Constraint
+from .proposal import Proposal, propose
 from .request import Request
+from .resampling import effective_ancestors, resampled, systematic
+from .sites import meets, site_order
 
-Filter = Callable[[Protostructure], bool]
-"""A condition that only finished materials can be asked, such as novelty."""
+if TYPE_CHECKING:
+    import numpy as np
+
+    from wyckoffkit.encoding import WyckoffColumns
+
+    Filter = Callable[[WyckoffColumns], np.ndarray[Any, np.dtype[np.bool_]]]
+    """A condition that only finished materials can be asked, such as novelty: (N,) bool."""
+
+OPENING_SHARE = 0.999
+"""Of the probability of (space group, tokens) whose outlook is asked of the network; the rest gets the mean outlook."""
+OPENING_STATES = 512
+"""So many of them at once."""
+
+
+class NoneMet(WyckoffkitError):
+    """No particle met a request: it is rare, or impossible."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,33 +115,115 @@ def sample_request(
     n_elements: int = 100,
     max_count: int = 54,
     filters: Sequence[Filter] = (),
+    opening_outlook: Tensor | None = None,
+    look_ahead: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Conditioned:
     """``n_samples`` from each of ``n_pools`` pools, among which the particles (one a stream) are shared out evenly.
 
-    A result depends on the streams of its pool alone. Raises WyckoffkitError for a request that
+    A result depends on the streams of its pool alone. ``opening_outlook`` is what `opening` found, if it is known;
+    without ``look_ahead`` there are masks and weights alone. Raises WyckoffkitError for a request that
     nothing can meet, before any network call where that can be known, else when no particle is left.
     """
     device = streams.key.device
     constraints = request.constraints(n_elements, max_count, device)
     joint = request.law(laws.space_group.cpu(), laws.n_tokens.cpu(), constraints, n_elements)
-    drawn = _draw_index(joint.flatten().to(device), streams.uniform(0, Draw.SPACE_GROUP))
-    width = joint.shape[1]
-    particles = Particles(
-        Batch.empty(drawn // width, n_elements),
-        drawn % width,
-        torch.full((len(drawn),), float(joint.sum().log()) - math.log(request.n_equal_roles), device=device).double(),
-        torch.tensor(request.site_elements, dtype=torch.int64, device=device).expand(len(drawn), -1).clone(),
-        torch.arange(len(drawn), device=device),
-        site_order(request, streams),
-    )
+    if opening_outlook is None:
+        opening_outlook = torch.zeros_like(joint)
+        if look_ahead:
+            opening_outlook = _opening(network, request, constraints, joint, n_elements, device)
+    particles = first_particles(request, joint, opening_outlook, streams, n_pools, n_elements)
     steps = int(particles.n_left.max())
     for number in range(1, steps + 1):
-        particles = advance(network, request, constraints, particles, streams, number, max_count)
-        particles = resample(particles, streams, number, n_pools)
+        particles = advance(
+            network, request, constraints, particles, streams, number, max_count, n_pools, look_ahead=look_ahead
+        )
         if progress is not None:
             progress(number, steps)
     return _finish(request, constraints, particles, streams, n_samples, n_pools, filters)
+
+
+@torch.no_grad()
+def opening(
+    network: Any, request: Request, laws: Laws, n_elements: int, max_count: int, device: torch.device
+) -> Tensor:
+    """Outlook of an empty material of each space group and number of tokens, (231, N + 1) float64, log.
+
+    A function of the model and the request alone: found once, it serves all pools.
+    """
+    constraints = request.constraints(n_elements, max_count, device)
+    joint = request.law(laws.space_group.cpu(), laws.n_tokens.cpu(), constraints, n_elements)
+    return _opening(network, request, constraints, joint, n_elements, device)
+
+
+def _opening(
+    network: Any,
+    request: Request,
+    constraints: list[Constraint],
+    joint: Tensor,
+    n_elements: int,
+    device: torch.device,
+) -> Tensor:
+    flat = joint.flatten()
+    order = flat.argsort(descending=True, stable=True)
+    n = int((flat[order].cumsum(0) < OPENING_SHARE * flat.sum()).sum()) + 1
+    chosen = order[: min(n, int((flat > 0).sum()))]
+    found = []
+    for part in chosen.split(OPENING_STATES):
+        start = _empty(request, part.to(device), joint.shape[1], n_elements)
+        order_of_sites = torch.arange(len(request.sites), device=device).expand(len(part), -1)
+        found.append(
+            propose(
+                network,
+                request,
+                constraints,
+                start,
+                n_left_of(part, joint, device),
+                order_of_sites,
+                start_roles(request, len(part), device),
+                1,
+                look_ahead=True,
+            ).outlook.cpu()
+        )
+    outlook = torch.cat(found)
+    finite = outlook[outlook.isfinite()]
+    mean = finite.mean() if len(finite) else torch.zeros((), dtype=torch.float64)
+    table = torch.full_like(flat, float(mean))
+    table[chosen] = outlook.clamp(min=float(mean) - 20)  # what seems hopeless stays possible
+    return table.view_as(joint)
+
+
+def n_left_of(cell: Tensor, joint: Tensor, device: torch.device) -> Tensor:
+    return (cell % joint.shape[1]).to(device)
+
+
+def start_roles(request: Request, n: int, device: torch.device) -> Tensor:
+    return torch.tensor(request.site_elements, dtype=torch.int64, device=device).expand(n, -1).clone()
+
+
+def _empty(request: Request, cell: Tensor, width: int, n_elements: int) -> Batch:
+    return Batch.empty(cell // width, n_elements)
+
+
+def first_particles(
+    request: Request, joint: Tensor, opening: Tensor, streams: Streams, n_pools: int, n_elements: int
+) -> Particles:
+    """Space groups and numbers of tokens, by their probability times the outlook, evenly spread within a pool."""
+    device = streams.key.device
+    K = len(streams.key) // n_pools
+    twisted = (joint.log() + opening).flatten()
+    mass = (twisted - twisted.max()).exp().to(device)
+    first = streams.uniform(0, Draw.SPACE_GROUP).view(n_pools, K)[:, :1]
+    drawn = _draw_index(mass, ((torch.arange(K, device=device) + first) / K).flatten())
+    weight = float(twisted.logsumexp(0)) - math.log(request.n_equal_roles) - opening.flatten().to(device)[drawn]
+    return Particles(
+        _empty(request, drawn, joint.shape[1], n_elements),
+        drawn % joint.shape[1],
+        weight,
+        start_roles(request, len(drawn), device),
+        torch.arange(len(drawn), device=device),
+        site_order(request, streams),
+    )
 
 
 def _draw_index(mass: Tensor, uniform: Tensor) -> Tensor:
@@ -141,150 +240,58 @@ def advance(
     streams: Streams,
     number: int,
     max_count: int,
+    n_pools: int,
+    *,
+    look_ahead: bool,
 ) -> Particles:
-    """One more token for every particle that has some to come."""
-    index = ((particles.n_left > 0) & particles.log_weight.isfinite()).nonzero().flatten()
+    """One more token for every particle that has some to come, after resampling by the outlook on it."""
+    active = (particles.n_left > 0) & particles.log_weight.isfinite()
+    index = active.nonzero().flatten()
     if len(index) == 0:
         return particles
-    now, own = particles.ancestors(index), streams[index]
-    batch, n_left = now.batch, now.n_left
-    tokens = network.next_token(batch, n_left)
-    open_slots = legal(tokens, batch)
-    before = position_logits(open_slots, batch).logsumexp(-1)
-    masks = [constraint.slots(batch, n_left) for constraint in constraints]
-    site = None
-    if number <= len(request.sites):
-        site = _Planned.of(request, now, number)
-        masks.append(site.slots(batch))
-    slots = _masked(open_slots[0], [c for c, _ in masks]), _masked(open_slots[1], [u for _, u in masks])
-    after = position_logits(slots, batch).logsumexp(-1)
-    token = draw_slot(slots, batch, own, number)
-    gained = after.double() - before.double()
-    if site is not None:  # P(site in S0 | S, N) is N times the probability that it comes next
-        gained = gained + n_left.log()
-    token, of_counts = _draw_counts(tokens, token, batch, constraints, site, n_left, own, number, max_count)
-    gained = torch.where(after > MASKED / 2, gained + of_counts, -math.inf)
-    alive = gained.isfinite()
-    roles = now.role_element if site is None else site.assigned(now.role_element, token.element + 1)
-    return replace(
-        particles,
-        batch=replaced(particles.batch, index, token.apply(batch, alive)),
-        n_left=particles.n_left.index_copy(0, index, n_left - 1),
-        log_weight=particles.log_weight.index_add(0, index, gained),
-        role_element=particles.role_element.index_copy(0, index, roles),
+    now = particles.ancestors(index)
+    proposal = propose(
+        network,
+        request,
+        constraints,
+        now.batch,
+        now.n_left,
+        now.site_order,
+        now.role_element,
+        number,
+        look_ahead=look_ahead,
     )
+    outlook = torch.zeros_like(particles.log_weight).index_copy(0, index, proposal.outlook)
+    source, log_weight = resampled(particles.log_weight, outlook, streams, number, n_pools)
+    particles = replace(particles.ancestors(source), log_weight=log_weight)
+    state = torch.full_like(source, -1).index_copy(0, index, torch.arange(len(index), device=index.device))[source]
+    drawing = (state >= 0).nonzero().flatten()
+    return _draw(proposal, constraints, particles, drawing, state[drawing], streams, number, max_count)
 
 
-def _masked(logits: Tensor, masks: list[Tensor]) -> Tensor:
-    for mask in masks:
-        logits = logits.masked_fill(~mask, MASKED)
-    return logits
-
-
-def _draw_counts(
-    tokens: TokenLogits,
-    token: Token,
-    batch: Batch,
+def _draw(
+    proposal: Proposal,
     constraints: list[Constraint],
-    site: _Planned | None,
-    n_left: Tensor,
+    particles: Particles,
+    index: Tensor,
+    state: Tensor,
     streams: Streams,
     number: int,
     max_count: int,
-) -> tuple[Token, Tensor]:
-    """Counts for tokens on unconstrained positions, and the log of the probability that was allowed, (b,)."""
-    gained = torch.zeros(batch.n_materials, dtype=torch.float64, device=batch.device)
-    on_u = (~token.is_constrained).nonzero().flatten()
-    if len(on_u) == 0:
-        return token, gained
-    rows, elements = token.row[on_u], token.element[on_u]
-    logits = tokens.count(rows, elements).double()
-    allowed = any_count(rows, max_count)
-    for constraint in constraints:
-        allowed = allowed & constraint.counts(batch, n_left, rows, elements, max_count)
-    if site is not None:
-        allowed = allowed & site.counts(on_u, max_count)
-    masked = logits.masked_fill(~allowed, -math.inf)
-    log_mass = masked.logsumexp(-1) - logits.logsumexp(-1)
-    drawn = draw_categorical(masked, streams.uniform(number, Draw.COUNT)[on_u])
-    return token.with_counts(on_u, 1 + drawn), gained.index_copy(0, on_u, log_mass)
-
-
-def site_order(request: Request, streams: Streams) -> Tensor:
-    """A random order of the sites for each particle, (P, sites)."""
-    n = len(request.sites)
-    particle = torch.arange(len(streams.key), device=streams.key.device)
-    slot = torch.arange(n, device=streams.key.device).expand(len(particle), n)
-    return streams.uniform_slots(0, Draw.POSITION, particle, slot).argsort(1)
-
-
-@dataclass(frozen=True, eq=False)
-class _Planned:
-    """The site that each material (b,) occupies in this step."""
-
-    position: Tensor
-    role: Tensor
-    count: Tensor
-    allowed: Tensor
-    """(b, E) bool elements that its role may have."""
-
-    @classmethod
-    def of(cls, request: Request, particles: Particles, number: int) -> _Planned:
-        device = particles.batch.device
-        table = torch.tensor([[s.position, s.role, s.count] for s in request.sites], device=device)
-        position, role, count = table[particles.site_order[:, number - 1]].unbind(1)
-        elements = torch.arange(1, particles.batch.n_elements + 1, device=device)
-        known = particles.role_element.gather(1, role[:, None])  # (b, 1)
-        taken = (particles.role_element[:, :, None] == elements).any(1)  # (b, E)
-        return cls(position, role, count, torch.where(known > 0, elements == known, ~taken))
-
-    def slots(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        masks = []
-        for cell, material in (
-            (batch.constrained_cell, batch.constrained_material),
-            (batch.unconstrained_cell, batch.unconstrained_material),
-        ):
-            here = cell % batch.n_positions == self.position[material]
-            masks.append(here[:, None] & self.allowed[material])
-        return masks[0], masks[1]
-
-    def counts(self, materials: Tensor, max_count: int) -> Tensor:
-        wanted = self.count[materials, None]
-        return (wanted == 0) | (torch.arange(1, max_count + 1, device=wanted.device) == wanted)
-
-    def assigned(self, role_element: Tensor, element: Tensor) -> Tensor:
-        return role_element.scatter(1, self.role[:, None], element[:, None])
-
-
-def resample(particles: Particles, streams: Streams, number: int, n_pools: int) -> Particles:
-    """Within pools whose effective sample size is under half, replace particles by copies of heavier ones."""
-    log_weight = particles.log_weight.view(n_pools, -1)
-    K = log_weight.shape[1]
-    total = log_weight.logsumexp(1)
-    poor = (effective(log_weight) < K / 2) & total.isfinite()
-    if not bool(poor.any()):
-        return particles
-    uniform = streams.uniform(number, Draw.RESAMPLE).view(n_pools, K)[:, 0]
-    chosen = systematic(log_weight, K, uniform)
-    identity = torch.arange(K, device=chosen.device)
-    first = torch.arange(n_pools, device=chosen.device)[:, None] * K
-    index = (torch.where(poor[:, None], chosen, identity) + first).flatten()
-    even = torch.where(poor[:, None], (total - math.log(K))[:, None], log_weight)
-    return replace(particles.ancestors(index), log_weight=even.flatten())
-
-
-def effective(log_weight: Tensor) -> Tensor:
-    """(Σw)² / Σw² of each row of (n_pools, K); 0 where all weights are 0."""
-    ratio = (2 * log_weight.logsumexp(1) - (2 * log_weight).logsumexp(1)).exp()
-    return ratio.nan_to_num(nan=0.0)
-
-
-def systematic(log_weight: Tensor, n: int, uniform: Tensor) -> Tensor:
-    """n indices a row of (n_pools, K), each as often as its share of the weight, to within one: (n_pools, n)."""
-    cdf = torch.softmax(log_weight.nan_to_num(nan=-math.inf), 1).nan_to_num(nan=0.0).cumsum(1)
-    at = (torch.arange(n, device=uniform.device) + uniform[:, None]) / n * cdf[:, -1:]
-    last = (cdf < cdf[:, -1:]).sum(1, keepdim=True)
-    return torch.minimum(torch.searchsorted(cdf, at, right=True), last.clamp(max=cdf.shape[1] - 1))
+) -> Particles:
+    """A token for the particles ``index`` (k,), whose states the proposal knows as ``state`` (k,)."""
+    now = particles.ancestors(index)
+    token, gained = proposal.draw(constraints, now.batch, now.n_left, state, streams[index], number, max_count)
+    alive = gained.isfinite()
+    return replace(
+        particles,
+        batch=replaced(particles.batch, index, token.apply(now.batch, alive)),
+        n_left=particles.n_left.index_copy(0, index, now.n_left - 1),
+        log_weight=particles.log_weight.index_add(0, index, gained),
+        role_element=particles.role_element.index_copy(
+            0, index, proposal.assigned(now.role_element, state, token.element + 1)
+        ),
+    )
 
 
 def _finish(
@@ -299,10 +306,11 @@ def _finish(
     met = (meets(request, constraints, particles.batch) & particles.log_weight.isfinite()).nonzero().flatten()
     if filters and len(met):
         columns = select(particles.batch, met).to_columns()
-        passed = [all(wanted(columns.protostructure(i)) for wanted in filters) for i in range(len(columns))]
-        met = met[torch.tensor(passed, device=met.device)]
+        for wanted in filters:
+            passed = wanted(columns).nonzero()[0]
+            columns, met = columns.select(passed), met[torch.from_numpy(passed).to(met.device)]
     if len(met) == 0:
-        raise WyckoffkitError(f"none of {len(particles.n_left)} particles met the request: it is rare, or impossible")
+        raise NoneMet(f"none of {len(particles.n_left)} particles met the request: it is rare, or impossible")
     log_weight = torch.full_like(particles.log_weight, -math.inf)
     log_weight[met] = particles.log_weight[met]
     log_weight = log_weight.view(n_pools, -1)
@@ -317,36 +325,6 @@ def _finish(
         batch,
         pool.repeat_interleave(n_samples),
         float(meets(request, constraints, batch).double().mean()),
-        _effective_ancestors(log_weight, particles.ancestor),
+        effective_ancestors(log_weight, particles.ancestor),
         log_weight.logsumexp(1) - math.log(K),
     )
-
-
-def _effective_ancestors(log_weight: Tensor, ancestor: Tensor) -> Tensor:
-    """1 / Σ (share of a pool's weight that descends from each first particle)², (n_pools,); 0 without any weight."""
-    share = torch.softmax(log_weight, 1).nan_to_num(nan=0.0).flatten()
-    of_first = torch.zeros_like(share).index_add(0, ancestor, share).view_as(log_weight)
-    squares = of_first.square().sum(1)
-    return torch.where(squares > 0, 1 / squares, 0.0)
-
-
-def meets(request: Request, constraints: list[Constraint], batch: Batch) -> Tensor:
-    """Whether finished materials meet all of a request but its filters, (B,) bool."""
-    met = batch.n_tokens() > 0
-    for constraint in constraints:
-        met = met & constraint.satisfied(batch)
-    if request.space_groups is not None:
-        met = met & torch.isin(batch.space_group, torch.tensor(request.space_groups, device=batch.device))
-    if request.whole:
-        met = met & (batch.n_tokens() == len(request.sites))
-    rows, is_constrained = packed_rows(batch), batch.constrained_mask
-    for site in request.sites:
-        row, on_c, z = rows[:, site.position], is_constrained[:, site.position], request.site_elements[site.role]
-        held = torch.zeros_like(met)
-        c, u = on_c.nonzero().flatten(), (~on_c).nonzero().flatten()
-        element = batch.constrained[row[c]]
-        held[c] = (element == z) if z else (element > 0)
-        counts = batch.unconstrained[row[u]][:, z - 1 : z] if z else batch.unconstrained[row[u]]
-        held[u] = ((counts == site.count) if site.count else (counts > 0)).any(1)
-        met = met & held
-    return met

@@ -18,6 +18,7 @@ from ..element_features import element_features
 from ..transitions import Schedule
 from .answers import TokenLogits
 from .attention import block_attention
+from .condition import PropertyEmbedding
 from .layout import N_ROWS, Block, Layout, layout
 from .linear import Linear, at_least_float32, mlp
 from .positions import position_features
@@ -63,6 +64,9 @@ class CompactNetwork(nn.Module):
         self.count_embedding = nn.Parameter(torch.randn(config.max_count, size) * 0.1)
         self.composition = Linear(size, size)
         self.n_present_embedding = nn.Embedding(config.max_tokens + 1, size)
+        self.condition = None
+        if config.condition:
+            self.condition = PropertyEmbedding(size, config.condition_mean, config.condition_std)
         if config.objective == "jump":
             self.n_left_embedding = nn.Embedding(config.max_tokens + 2, size)
         else:
@@ -137,6 +141,11 @@ class CompactNetwork(nn.Module):
         h, _, nodes = self._trunk(batch, self.n_left_embedding(unknown))
         return self.n_left_head(h[nodes.summary])
 
+    def space_group_logits(self, batch: Batch) -> Tensor:
+        """(B, 231): log p(s | property) but for a constant; of models that are told a property."""
+        assert self.condition is not None
+        return self.condition.space_group_logits(batch)
+
     def elements(self) -> Tensor:
         """(E, D): what the periodic table says, and a residual."""
         return self.element_features @ self.element_weight + self.element_residual
@@ -152,6 +161,8 @@ class CompactNetwork(nn.Module):
         total = total.index_add(0, batch.unconstrained_material, on_unconstrained)
         n_present = batch.n_tokens().clamp(max=self.config.max_tokens)
         condition = condition + self.n_present_embedding(n_present)
+        if self.condition is not None:
+            condition = condition + self.condition(batch)
 
         positions = F.pad(self.position_features @ self.position_weight, (0, 0, 0, 1)) + self.position_residual
         h = F.embedding(nodes.position_row, at_least_float32(positions)) + F.embedding(nodes.material, condition)

@@ -1,7 +1,7 @@
 """Sampling: `python -m reference_model.sample [CHECKPOINT] -n 1000`, or `sample(...)` and `iterate(...)` from Python.
 
-model, draw, output, command: each uses those before it. The package itself imports nothing, so that `--help` does
-not wait for torch.
+model, processes, draw, filters, conditioned, asked, output, command: each uses those before it. The package
+itself imports nothing, so that `--help` does not wait for torch.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["Sample", "iterate", "sample"]
 
 if TYPE_CHECKING:
-    from .draw import Sample, iterate, sample
+    from .asked import iterate, sample
+    from .draw import Sample
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from . import draw
+        from . import asked
 
-        return getattr(draw, name)
+        return getattr(asked, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from wyckoffkit.commandline import named_errors
+from ..threads import set_threads
 
 
 class SamplerName(StrEnum):
@@ -72,22 +73,36 @@ def main(
     charge_neutral: Annotated[
         bool, typer.Option("--charge-neutral", help="Only what SMACT takes for neutral.", rich_help_panel=ASK)
     ] = False,
+    e_form: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RANGE|NUMBER",
+            help="Formation energy in eV/atom: '< -1' or '-2..-1' as the shipped regressor predicts it, or a number to "
+            "steer towards by a model trained with --condition.",
+            rich_help_panel=ASK,
+        ),
+    ] = None,
+    guidance: Annotated[
+        float | None,
+        typer.Option(min=0, help="How far to go: 1 is the law at --e-form, more goes beyond.", rich_help_panel=ASK),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: the idle cores).")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
 ) -> None:
     """Draw new protostructures, one label a line; figures and progress go to stderr.
 
-    An interrupted command with -o continues where it was when it is given again.
+    An interrupted command with -o continues where it was when it is given again. Under torchrun the processes share the
+    work, and the first one writes the same samples in the same order.
     """
-    import torch
+    set_threads(threads)
     from rich.console import Console
+
+    from wyckoffkit.commandline import named_errors
 
     from .command import run
 
-    if threads:
-        torch.set_num_threads(threads)
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
     with named_errors("sample"):
         run(
             checkpoint,
@@ -111,6 +126,8 @@ def main(
                 "prototype": prototype,
                 "no_collapse": no_collapse or None,
                 "charge_neutral": charge_neutral or None,
+                "e_form": e_form,
+                "guidance": guidance,
             },
             device=device,
             force=force,
@@ -119,5 +136,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with named_errors("sample"):
-        sys.exit(app(prog_name="python -m reference_model.sample"))
+    sys.exit(app(prog_name="python -m reference_model.sample"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from wyckoffkit import WyckoffkitError
-
-from ..conditioning import Request
-from .conditioned import Fulfilment, filters, iterate_request
-from .draw import Sample, Tally, iterate
+from ..train.processes import own_device, process_group, rank
+from .asked import iterate
+from .conditioned import Fulfilment
+from .draw import Sample, Tally
+from .filters import Energies
 from .model import Model, load_model
-from .output import FileWriter, LineWriter
+from .output import FileWriter, LineWriter, NoWriter, Writer
+from .processes import from_first_process
 
 # Uniqueness is counted over the first so many samples, to keep memory constant.
 UNIQUE_OVER = 1_000_000
@@ -42,53 +43,77 @@ def run(
     console: Console,
 ) -> None:
     """Write n samples to `out` (labels to standard output without it) and one line of figures to the console."""
-    model = load_model(checkpoint, device)
-    chosen = {
-        "n": n,
-        "seed": seed,
-        "sampler": sampler,
-        "n_steps": n_steps,
-        "space_groups": list(space_groups) if space_groups else None,
-        "novel_only": novel_only,
-        "conditions": {name: value for name, value in (conditions or {}).items() if value is not None},
-    }
-    writer: LineWriter | FileWriter
-    if out is None or str(out) == "-":
-        writer = LineWriter(sys.stdout)
-    else:
-        arguments = {**chosen, "model": _digest(model), "profile": model.checkpoint.profile}
-        writer = FileWriter(out, arguments, force=force)
-    try:
-        _draw_and_write(model, writer, console, {**chosen, "batch_size": batch_size})
-    finally:
-        writer.close()
+    place = own_device(device)
+    with process_group(place):
+        model = load_model(checkpoint, place)
+        chosen = {
+            "n": n,
+            "seed": seed,
+            "sampler": sampler,
+            "n_steps": n_steps,
+            "space_groups": list(space_groups) if space_groups else None,
+            "novel_only": novel_only,
+            "conditions": {name: value for name, value in (conditions or {}).items() if value is not None},
+        }
+        writer = _writer(model, out, chosen, force=force)
+        try:
+            _draw_and_write(model, writer, console, {**chosen, "batch_size": batch_size})
+        finally:
+            writer.close()
+
+
+def _writer(model: Model, out: Path | None, chosen: dict[str, Any], *, force: bool) -> Writer:
+    """Of the first process; the others learn how far an unfinished file is, or why there can be none."""
+    opened: list[LineWriter | FileWriter] = []
+
+    def begin() -> dict[str, Any]:
+        if out is None or str(out) == "-":
+            opened.append(LineWriter(sys.stdout))
+        else:
+            arguments = {**chosen, "model": _digest(model), "profile": model.checkpoint.profile}
+            opened.append(FileWriter(out, arguments, force=force))
+        return {name: getattr(opened[0], name) for name in ("next_number", "written", "counts")}
+
+    found = from_first_process(begin)
+    return opened[0] if opened else NoWriter(**found)
 
 
 def _digest(model: Model) -> str:
     """SHA-256 of the weights, so that only the same model continues a file."""
     sha = hashlib.sha256()
-    for name, tensor in sorted(model.network.state_dict().items()):
+    for name, tensor in sorted(model.checkpoint.network().state_dict().items()):
         sha.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     return sha.hexdigest()
 
 
-def _draw_and_write(model: Model, writer: LineWriter | FileWriter, console: Console, options: dict[str, Any]) -> None:
-    n = options.pop("n")
+def _draw_and_write(model: Model, writer: Writer, console: Console, options: dict[str, Any]) -> None:
+    n, conditions = options.pop("n"), options.pop("conditions")
     tally, fulfilment = Tally(**writer.counts), Fulfilment()
     begun, kept_before, novel_before = time.monotonic(), writer.written, tally.novel
     distinct = {hash(label) for label in writer.labels()}
     block: list[Sample] = []
     size = options["batch_size"]
+    energies = Energies.of(conditions)
     with _bar(console) as bar:
         task = bar.add_task("", total=n, completed=writer.written, speed="")
         ahead = _Ahead(bar, task, writer.written)
-        samples = _samples(model, n - writer.written, writer.next_number, tally, fulfilment, ahead, options)
+        samples = iterate(
+            model,
+            n - writer.written,
+            first=writer.next_number,
+            tally=tally,
+            fulfilment=fulfilment,
+            progress=ahead.within,
+            **options,
+            **conditions,
+        )
         for item in samples:
             block.append(item)
             if tally.kept <= UNIQUE_OVER:
                 distinct.add(hash(item.label))
             if len(block) == size or tally.kept == n:
                 writer.write(block, asdict(tally))
+                energies.add(block)
                 block = []
                 minutes = (time.monotonic() - begun) / 60
                 ahead.reached(
@@ -97,37 +122,11 @@ def _draw_and_write(model: Model, writer: LineWriter | FileWriter, console: Cons
                     f"{(tally.novel - novel_before) / minutes:.0f} novel",
                 )
     writer.finish()
+    if rank() != 0:
+        return
     console.print(_summary(tally, len(distinct), time.monotonic() - begun), highlight=False)
-    if fulfilment.probability:
-        console.print(str(fulfilment), highlight=False)
-
-
-def _samples(
-    model: Model,
-    n: int,
-    first: int,
-    tally: Tally,
-    fulfilment: Fulfilment,
-    ahead: _Ahead,
-    options: dict[str, Any],
-) -> Iterator[Sample]:
-    """By any sampler where nothing but space groups and novelty is asked for, else by particles."""
-    options = dict(options)
-    conditions = dict(options.pop("conditions"))
-    if not conditions:
-        return iterate(model, n, first=first, tally=tally, progress=ahead.within, **options)
-    if options["sampler"] not in ("auto", "jump"):
-        raise WyckoffkitError(f"conditions are met by the jump sampler, not by {options['sampler']}")
-    wanted = filters(
-        model,
-        novel=options["novel_only"],
-        no_collapse=conditions.pop("no_collapse", False),
-        charge_neutral=conditions.pop("charge_neutral", False),
-    )
-    request = Request.of(space_group=options["space_groups"], **conditions)
-    return iterate_request(
-        model, n, request, wanted=wanted, seed=options["seed"], first=first, tally=tally, fulfilment=fulfilment
-    )
+    for line in (*fulfilment.lines(len(distinct), tally.kept), *energies.lines()):
+        console.print(line, highlight=False)
 
 
 class _Ahead:

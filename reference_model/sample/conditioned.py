@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-from wyckoffkit import Protostructure, WyckoffkitError, format_label
+from wyckoffkit import WyckoffkitError, format_label
 
 from ..conditioning import Laws, Request, sample_request
+from ..conditioning.particles import NoneMet, opening
 from ..streams import Streams
 from .draw import Sample, Tally, describe, has_label
+from .filters import Filter
 from .model import Model
+from .processes import from_first_process, in_turn
 
-PARTICLES = 256
-SAMPLES_A_POOL = 8
-"""A pool's samples share ancestors, so it yields far fewer of them than it has particles."""
-EMPTY_POOLS = 32
-"""So many pools in a row without a sample end the command."""
-
-Filter = Callable[[Protostructure], bool]
+FEWEST_PARTICLES, MOST_PARTICLES = 256, 4096
+"""In a pool: as many as it takes for `ENOUGH` of them to be effective, or the most."""
+ENOUGH = 32
+FEWEST_SAMPLES, MOST_SAMPLES = 8, 64
+"""Of a pool, which share ancestors: a quarter of its effective particles."""
+EMPTY_PARTICLES = 32_768
+"""So many particles in a row without a sample end the command."""
 
 
 @dataclass
 class Fulfilment:
     """How hard the request was, over all pools so far."""
 
+    particles: int = 0
+    """Of a pool."""
     samples: int = 0
     met: float = 0.0
     """Samples that meet the request."""
@@ -38,38 +43,82 @@ class Fulfilment:
     probability: list[float] = field(default_factory=list)
     """Each pool's unbiased estimate of the probability that a sample of the model meets the request."""
 
-    def __str__(self) -> str:
+    def lines(self, n_distinct: int, n_samples: int) -> list[str]:
+        """What to tell of it; nothing where no pool was drawn."""
         if not self.probability:
-            return "no sample meets the request"
+            return []
+        told = [str(self)]
+        if n_distinct < 0.5 * n_samples:
+            told.append(
+                f"warning: only {n_distinct} of the {n_samples} samples are distinct: the model knows few materials "
+                "like these, or they are too rare for its particles to find more"
+            )
+        return told
+
+    def __str__(self) -> str:
         p = np.array(self.probability)
         error = f" ± {p.std(ddof=1) / math.sqrt(len(p)):.1e}" if len(p) > 1 else ""
         return (
             f"the request is met by {100 * self.met / max(self.samples, 1):.1f} % of the samples; "
-            f"{np.mean(self.effective):.0f} effective of {PARTICLES} particles a pool; "
+            f"{np.mean(self.effective):.0f} effective of {self.particles} particles a pool; "
             f"the model meets it with probability {p.mean():.2e}{error}"
         )
 
 
-def filters(model: Model, *, novel: bool, no_collapse: bool, charge_neutral: bool) -> tuple[Filter, ...]:
-    """Conditions that only whole materials can be asked. WyckoffkitError where one needs a package that is missing."""
-    chosen: list[Filter] = []
-    if novel:
-        chosen.append(lambda p: not model.reference.knows_labels([_label(model, p)])[0])
-    if no_collapse:
-        from wyckoffkit.collapse import collapses
+@dataclass(frozen=True, eq=False)
+class Pools:
+    """A request, ready to be drawn pool by pool."""
 
-        chosen.append(lambda p: not collapses(p))
-    if charge_neutral:
+    model: Model
+    request: Request
+    laws: Laws
+    outlook: torch.Tensor
+    wanted: Sequence[Filter]
+    seed: int
+
+    @classmethod
+    def of(cls, model: Model, request: Request, wanted: Sequence[Filter], seed: int) -> Pools:
+        config = model.checkpoint.config
+        laws = Laws(torch.from_numpy(model.space_group_law), torch.from_numpy(model.token_law))
+        found = opening(model.network, request, laws, config.n_elements, config.max_count, model.device)
+        return cls(model, request, laws, found, wanted, seed)
+
+    def draw(self, number: int, particles: int, samples: int) -> dict[str, Any]:
+        """One pool: its labels, its estimate of the probability, and how many particles were effective."""
+        config = self.model.checkpoint.config
+        keys = torch.arange(number * MOST_PARTICLES, number * MOST_PARTICLES + particles)
         try:
-            screening = importlib.import_module("smact.screening")
-        except ImportError:
-            raise WyckoffkitError("--charge-neutral needs smact: pip install 'wyckoffkit[evaluate]'") from None
-        chosen.append(lambda p: bool(screening.smact_validity("".join(f"{e}{n}" for e, n in p.composition.items()))))
-    return tuple(chosen)
+            found = sample_request(
+                self.model.network,
+                self.request,
+                self.laws,
+                Streams.of(self.seed, keys).to(self.model.device),
+                n_samples=samples,
+                n_elements=config.n_elements,
+                max_count=config.max_count,
+                filters=self.wanted,
+                opening_outlook=self.outlook,
+            )
+        except NoneMet:
+            return {"labels": [], "met": 0.0, "probability": 0.0, "effective": 0.0}
+        columns = found.batch.to_columns()
+        profile = self.model.checkpoint.profile
+        chosen = [columns.protostructure(int(i)).canonical(profile) for i in np.flatnonzero(has_label(columns))]
+        return {
+            "labels": [format_label(p) for p in chosen],
+            "met": found.satisfaction * len(columns),
+            "probability": float(found.log_probability.exp().mean()),
+            "effective": float(found.effective_particles.mean()),
+        }
 
-
-def _label(model: Model, p: Protostructure) -> str:
-    return format_label(p.canonical(model.checkpoint.profile))
+    def size(self) -> list[int]:
+        """Particles of a pool and samples from it, by trials whose samples are not used."""
+        particles = FEWEST_PARTICLES
+        while True:
+            effective = self.draw(-1, particles, 1)["effective"]
+            if effective >= ENOUGH or particles == MOST_PARTICLES:
+                return [particles, min(max(FEWEST_SAMPLES, int(effective / 4)), MOST_SAMPLES)]
+            particles *= 4
 
 
 def iterate_request(
@@ -85,28 +134,30 @@ def iterate_request(
 ) -> Iterator[Sample]:
     """Samples number `first` … that meet the request, until n have been yielded; one pool in memory at a time.
 
-    Sample i is the (i mod 8)-th of pool i div 8, and an empty pool's numbers are passed over. Raises WyckoffkitError
-    for a request that cannot be met, and for a model without the jump objective.
+    With A samples a pool, sample i is the (i mod A)-th of pool i div A, and numbers that a pool lacks are passed over.
+    Raises WyckoffkitError for a request that cannot be met, and for a model without the jump objective.
     """
     if model.checkpoint.config.objective != "jump":
         raise WyckoffkitError("conditions need a model with the jump objective; this one was trained with d3pm")
-    laws = Laws(
-        torch.from_numpy(np.asarray(model.reference.space_group_probability)),
-        torch.from_numpy(np.asarray(model.token_law)),
-    )
     tally = tally if tally is not None else Tally()
     fulfilment = fulfilment if fulfilment is not None else Fulfilment()
-    left, pool, empty = n, first // SAMPLES_A_POOL, 0
-    while left > 0:
-        drawn = _pool(model, request, laws, wanted, seed, pool, fulfilment)
-        empty = 0 if drawn else empty + 1
-        if empty == EMPTY_POOLS:
-            raise WyckoffkitError(
-                f"none of {EMPTY_POOLS * PARTICLES:,} particles met the request: it is rare, or impossible"
-            )
-        start = pool * SAMPLES_A_POOL
-        for item in describe(model, drawn, np.ones(len(drawn), np.int64), start):
-            if item.number < first or left == 0:
+    pools = Pools.of(model, request, wanted, seed)
+    particles, samples = from_first_process(pools.size)
+    fulfilment.particles = particles
+    left, pool, empty = n, first // samples, 0
+    if left == 0:
+        return
+    for found in in_turn(lambda block: pools.draw(first // samples + block, particles, samples)):
+        fulfilment.probability.append(found["probability"])
+        fulfilment.effective.append(found["effective"])
+        fulfilment.samples += len(found["labels"])
+        fulfilment.met += found["met"]
+        empty = 0 if found["labels"] else empty + particles
+        if empty >= EMPTY_PARTICLES:
+            raise WyckoffkitError(f"none of {empty:,} particles met the request: it is rare, or impossible")
+        labels = found["labels"]
+        for item in describe(model, labels, [1] * len(labels), pool * samples):
+            if item.number < first:
                 continue
             tally.drawn += 1
             tally.kept += 1
@@ -114,42 +165,6 @@ def iterate_request(
             tally.novel_prototypes += item.novel_prototype
             left -= 1
             yield item
+            if left == 0:
+                return
         pool += 1
-
-
-def _pool(
-    model: Model,
-    request: Request,
-    laws: Laws,
-    wanted: Sequence[Filter],
-    seed: int,
-    pool: int,
-    fulfilment: Fulfilment,
-) -> list[Protostructure]:
-    config = model.checkpoint.config
-    streams = Streams.of(seed, torch.arange(pool * PARTICLES, (pool + 1) * PARTICLES)).to(model.device)
-    try:
-        found = sample_request(
-            model.network,
-            request,
-            laws,
-            streams,
-            n_samples=SAMPLES_A_POOL,
-            n_elements=config.n_elements,
-            max_count=config.max_count,
-            filters=wanted,
-        )
-    except WyckoffkitError as error:
-        if "particles met the request" not in str(error):
-            raise
-        fulfilment.probability.append(0.0)
-        fulfilment.effective.append(0.0)
-        return []
-    fulfilment.probability.append(float(found.log_probability.exp().mean()))
-    fulfilment.effective.append(float(found.effective_particles.mean()))
-    columns = found.batch.to_columns()
-    fulfilment.samples += len(columns)
-    fulfilment.met += found.satisfaction * len(columns)
-    return [
-        columns.protostructure(int(i)).canonical(model.checkpoint.profile) for i in np.flatnonzero(has_label(columns))
-    ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from wyckoffkit import Protostructure, WyckoffkitError, format_label
+from wyckoffkit import Protostructure, WyckoffkitError, format_label, parse_label
 from wyckoffkit.encoding import WyckoffColumns
 from wyckoffkit.protostructure import FORMULA_LETTERS
 
 from ..batch import Batch, group_tables
 from ..reference import contains, fingerprints
 from ..streams import Draw, Streams
-from .model import Model, choose_sampler, load_model
+from .model import Model, choose_sampler
+from .processes import in_turn
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -56,11 +56,6 @@ class Tally:
     novel_prototypes: int = 0
 
 
-def sample(n: int, checkpoint: str | os.PathLike[str] | None = None, *, seed: int = 0, **options: Any) -> list[Sample]:
-    """n samples of a checkpoint (the shipped one by default); options as for `iterate`."""
-    return list(iterate(load_model(checkpoint), n, seed=seed, **options))
-
-
 def iterate(
     model: Model,
     n: int,
@@ -84,12 +79,20 @@ def iterate(
     draw = choose_sampler(model, sampler, n_steps)
     groups = group_law(model, space_groups)
     tally = tally if tally is not None else Tally()
-    number, left = first, n
-    # Novelty shrinks what is left only by what was kept, so batches stay full until the end.
-    while left > 0:
-        size = batch_size if novel_only else min(batch_size, left)
-        numbers = np.arange(number, number + size)
-        for item in describe(model, *draw_block(model, draw, groups, seed, numbers, progress), number):
+    left = n
+    if left == 0:
+        return
+
+    def block(i: int) -> list[Any]:
+        # Novelty shrinks what is left only by what was kept, so batches stay full until the end.
+        size = batch_size if novel_only else max(0, min(batch_size, n - i * batch_size))
+        numbers = np.arange(first + i * batch_size, first + i * batch_size + size)
+        drawn, attempts = draw_block(model, draw, groups, seed, numbers, progress)
+        return [[format_label(p) for p in drawn], attempts.tolist()]
+
+    number = first
+    for labels, attempts in in_turn(block):
+        for item in describe(model, labels, attempts, number):
             tally.drawn += item.attempts
             tally.invalid += item.attempts - 1
             tally.kept += item.novel or not novel_only
@@ -100,12 +103,12 @@ def iterate(
                 left -= 1
                 if left == 0:
                     return
-        number += size
+        number += batch_size
 
 
 def group_law(model: Model, space_groups: Sequence[int] | None) -> Array:
     """p̂(s) over 0 … 230, renormalised over the groups asked for; uniform over them if the training set has none."""
-    law = model.reference.space_group_probability
+    law = model.space_group_law
     if space_groups is None:
         return law
     wrong = [s for s in space_groups if not 1 <= s <= 230]
@@ -186,11 +189,11 @@ def _draw(
     return draw(model.network, batch, model.diffusion, streams.to(model.device), **options)
 
 
-def describe(model: Model, protostructures: list[Protostructure], attempts: Array, first: int) -> Iterator[Sample]:
-    """Label, prototype and novelty of consecutive samples."""
-    labels = [format_label(p) for p in protostructures]
+def describe(model: Model, labels: Sequence[str], attempts: Sequence[int], first: int) -> Iterator[Sample]:
+    """Prototype and novelty of consecutive samples, by their canonical labels."""
+    protostructures = [parse_label(label) for label in labels]
     prototypes = [str(p.prototype(model.checkpoint.profile)) for p in protostructures]
     known = contains(model.reference.labels, fingerprints(labels))
     known_prototype = contains(model.reference.prototypes, fingerprints(prototypes))
     for i, p in enumerate(protostructures):
-        yield Sample(first + i, int(attempts[i]), p, labels[i], prototypes[i], not known[i], not known_prototype[i])
+        yield Sample(first + i, attempts[i], p, labels[i], prototypes[i], not known[i], not known_prototype[i])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from wyckoffkit import CheckpointError, WyckoffkitError
 
 from .. import sampler as samplers
 from ..checkpoint import Checkpoint, diffusion_of, read_checkpoint
+from ..conditioning.guidance import Guided
 from ..diffusion import Diffusion
 from ..likelihood import token_law
 from ..reference import ReferencePack, read_reference, reference_path
@@ -32,9 +33,11 @@ class Model:
     """A checkpoint made ready on a device."""
 
     checkpoint: Checkpoint
-    network: nn.Module
+    network: nn.Module | Guided
     diffusion: Diffusion
     reference: ReferencePack
+    space_group_law: Array
+    """p̂(s), (231,) float64."""
     token_law: Array
     """p̂(n | s), (231, N + 1) float64, smoothed."""
     device: torch.device
@@ -64,9 +67,30 @@ def load_model(path: str | os.PathLike[str] | None = None, device: str | torch.d
         checkpoint.network().to(device),
         diffusion_of(checkpoint).to(device),
         reference,
+        np.asarray(reference.space_group_probability, np.float64),
         token_law(torch.from_numpy(reference.token_count)).numpy(),
         device,
     )
+
+
+@torch.no_grad()
+def guided(model: Model, value: float, strength: float = 1.0) -> Model:
+    """The model steered towards a value of the property that its network is told, space group and all.
+
+    Raises WyckoffkitError where it was trained without one.
+    """
+    config = model.checkpoint.config
+    if not config.condition:
+        raise WyckoffkitError(
+            "this model was not trained to be told a formation energy: ask for a range instead, as "
+            f"--e-form '< {value:g}', or train with --condition e_form_per_atom"
+        )
+    network = Guided(model.network, value, strength)
+    law = network.space_group_law(torch.from_numpy(model.space_group_law), model.device).numpy()
+    tokens = model.token_law
+    if config.objective == "jump":
+        tokens = network.token_law(config.n_elements, model.device).numpy()
+    return replace(model, network=network, space_group_law=law, token_law=tokens)
 
 
 def choose_sampler(model: Model, name: str = "auto", n_steps: int = 100) -> Callable[..., Any]:

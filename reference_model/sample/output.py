@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -58,6 +59,28 @@ class LineWriter:
 
     def labels(self) -> Iterable[str]:
         """None were written before."""
+        return ()
+
+
+@dataclass
+class NoWriter:
+    """Of a process that leaves writing to the first one, at whose place in the work it begins."""
+
+    next_number: int
+    written: int
+    counts: dict[str, int]
+
+    def write(self, samples: list[Sample], counts: dict[str, int]) -> None:
+        """The first process has the same samples."""
+
+    def finish(self) -> None:
+        """Nothing was written."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def labels(self) -> Iterable[str]:
+        """Those that are unique are counted by the first process."""
         return ()
 
 
@@ -169,3 +192,6 @@ class FileWriter:
     def close(self) -> None:
         with suppress(OSError):
             self._file.close()
+
+
+Writer = LineWriter | FileWriter | NoWriter

@@ -28,6 +28,8 @@ def packed_rows(batch: Batch) -> Tensor:
 def select(batch: Batch, index: Tensor) -> Batch:
     """The materials ``index`` (b,) int64, in that order and as often."""
     chosen = Batch.empty(batch.space_group[index], batch.n_elements)
+    if batch.condition is not None:
+        chosen = chosen.with_condition(batch.condition[index])
     rows = packed_rows(batch)[index, : chosen.n_positions].flatten()
     return chosen.with_state(
         batch.constrained[rows[chosen.constrained_cell]], batch.unconstrained[rows[chosen.unconstrained_cell]]

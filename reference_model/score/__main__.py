@@ -8,14 +8,17 @@ from typing import Annotated
 
 import typer
 
-from wyckoffkit.commandline import named_errors
+from ..threads import set_threads
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
 def main(
-    labels: Annotated[Path, typer.Argument(metavar="LABELS", help="Labels, one a line; '-' is stdin.")],
+    labels: Annotated[
+        Path,
+        typer.Argument(metavar="LABELS", help="Labels, one a line, or a dataset (.h5: its test split); '-' is stdin."),
+    ],
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint or run folder; the shipped weights by default.")
     ] = None,
@@ -31,21 +34,28 @@ def main(
             min=0, max=12, help="Sum all orders for up to so many occupied slots: -log2 p, no bound (jump models: 4)."
         ),
     ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="No scores, but how often things happen against what the model says: .html (a picture) or .json.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Materials at once; scores do not depend on it.")] = 512,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: all).")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads (default: the idle cores).")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
 ) -> None:
     """Bits a material: an upper bound on -log2 p of each label. Lines are bits, their standard error, and the label.
 
     Invalid lines are named on stderr and the rest is scored; the exit code is then 1.
     """
-    import torch
+    set_threads(threads)
     from rich.console import Console
+
+    from wyckoffkit.commandline import named_errors
 
     from .command import run
 
-    if threads:
-        torch.set_num_threads(threads)
     console = Console(stderr=True, soft_wrap=True)
     with named_errors("score"):
         n_invalid = run(
@@ -57,6 +67,7 @@ def main(
             seed=seed,
             exact=exact,
             batch_size=batch_size,
+            calibration_file=calibration,
             device=device,
             console=console,
         )
@@ -65,5 +76,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with named_errors("score"):
-        sys.exit(app(prog_name="python -m reference_model.score"))
+    sys.exit(app(prog_name="python -m reference_model.score"))

@@ -19,7 +19,9 @@ from wyckoffkit import DatasetError, LabelError, Protostructure, WyckoffkitError
 from wyckoffkit.textlines import open_lines
 
 from ..likelihood import rank
+from ..report.reliability import render_calibration
 from ..sample.model import load_model
+from .calibration import calibration
 from .scorer import Score, Scorer
 
 # Batches read ahead, so that each holds materials of about as many positions.
@@ -71,10 +73,16 @@ def run(
     seed: int = 0,
     exact: int | None = None,
     batch_size: int = 512,
+    calibration_file: Path | None = None,
     device: str = "cpu",
     console: Console,
 ) -> int:
-    """Scores to standard output, invalid lines and a summary to the console; returns how many were invalid."""
+    """Scores to standard output, invalid lines and a summary to the console; returns how many were invalid.
+
+    With a `calibration_file` that is written instead, and its bins go to standard output.
+    """
+    if calibration_file is not None and calibration_file.suffix not in (".html", ".json"):
+        raise WyckoffkitError(f"{calibration_file}: calibration is written as .html or .json, by suffix")
     with _lines(labels) as lines, _bar(console, labels) as advance:
         model = load_model(checkpoint, device)
         if exact is None:
@@ -82,6 +90,9 @@ def run(
         scorer = Scorer(model, repeats=repeats, seed=seed, exact=exact)
         tally, begun = Tally(), time.monotonic()
         valid = _parsed(lines, scorer, console, tally)
+        if calibration_file is not None:
+            _calibrate(scorer, [p for _, _, p in valid], labels, calibration_file, batch_size, advance)
+            return tally.invalid
         held: list[tuple[float, str]] = []
         while chunk := list(islice(valid, CHUNK * batch_size)):
             scores = scorer.score([p for _, _, p in chunk], batch_size=batch_size, progress=advance)
@@ -98,6 +109,27 @@ def run(
     return tally.invalid
 
 
+def _calibrate(
+    scorer: Scorer,
+    protostructures: list[Protostructure],
+    source: Path,
+    file: Path,
+    batch_size: int,
+    advance: Callable[[int], None],
+) -> None:
+    if not protostructures:
+        raise DatasetError(f"{source}: no label in it")
+    found = calibration(scorer, protostructures, batch_size=batch_size, progress=advance)
+    content = {"materials": len(protostructures), "source": source.name, **found.to_dict()}
+    text = render_calibration(content) if file.suffix == ".html" else json.dumps(content, indent=1)
+    file.write_text(text, encoding="utf-8")
+    _write(
+        f"{name}\t{one['low']:g}-{one['high']:g}\t{one['n']}\t{one['predicted']:.5f}\t{one['observed']:.5f}\n"
+        for name in ("site", "element")
+        for one in content[name]["bins"]
+    )
+
+
 @contextmanager
 def _lines(path: Path) -> Iterator[Iterator[str]]:
     if str(path) == "-":
@@ -105,8 +137,20 @@ def _lines(path: Path) -> Iterator[Iterator[str]]:
         return
     if not path.is_file():
         raise DatasetError(f"{path} is a folder, expected a file" if path.is_dir() else f"{path}: no such file")
+    if path.suffix == ".h5":
+        yield iter(_held_out(path))
+        return
     with open_lines(path) as lines:
         yield lines
+
+
+def _held_out(path: Path) -> list[str]:
+    """The labels of a dataset's test split; of all of it where it has none."""
+    from wyckoffkit.dataset import read_dataset
+
+    dataset = read_dataset(path)
+    chosen = dataset.indices("test")
+    return [str(label) for label in (dataset.label[chosen] if len(chosen) else dataset.label)]
 
 
 def _parsed(
@@ -153,7 +197,7 @@ def _bar(console: Console, path: Path) -> Iterator[Callable[[int], None]]:
 
 
 def _count_lines(path: Path) -> int | None:
-    if str(path) == "-":
+    if str(path) == "-" or path.suffix == ".h5":
         return None
     with open_lines(path) as lines:
         return sum(1 for line in lines if line.strip())

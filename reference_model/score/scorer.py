@@ -179,7 +179,7 @@ class Scorer:
         draws = []
         for i in range(2 * self.repeats):
             random = Streams.of(self.seed * MOST_DRAWS + i, keys)
-            batch = self._in_setting(columns, random.uniform(0, Draw.SETTING).numpy()).to(self.model.device)
+            batch = self.in_setting(columns, random.uniform(0, Draw.SETTING).numpy()).to(self.model.device)
             random = random.to(self.model.device)
             level = (i // 2 + random.uniform(0, Draw.LEVEL)) / self.repeats
             if self.is_jump:
@@ -189,7 +189,7 @@ class Scorer:
         orders = torch.lgamma(batch.n_tokens().double() + 1) if self.is_jump else torch.zeros_like(draws[0])
         return from_pairs(torch.stack(draws).view(self.repeats, 2, -1), -orders)
 
-    def _in_setting(self, columns: WyckoffColumns, uniform: Array) -> Batch:
+    def in_setting(self, columns: WyckoffColumns, uniform: Array) -> Batch:
         """Each material in the setting that its number in [0, 1) falls on."""
         if self.augmentation is not None:
             settings = equivalent_settings(self.augmentation)

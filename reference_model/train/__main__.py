@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from wyckoffkit.commandline import named_errors
-
 
 class ObjectiveName(StrEnum):
     d3pm = "d3pm"
@@ -46,6 +44,9 @@ def main(
     ] = None,
     objective: Annotated[ObjectiveName | None, typer.Option(help="What the network learns.")] = None,
     prior: Annotated[PriorName | None, typer.Option(help="What noise turns materials into.")] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="Property of the data to steer samples by, as e_form_per_atom (compact).")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Budget of time.")] = None,
     clock: Annotated[Clock | None, typer.Option(help="What minutes are: wall or CPU time.")] = None,
     epochs: Annotated[float | None, typer.Option(help="Budget in passes over the data.")] = None,
@@ -82,9 +83,11 @@ def main(
         "augmentation": augmentation, "validations": validations, "patience": patience, "seed": seed,
         "bf16": bf16, "compile": compile,
     }  # fmt: skip
-    model_given = {"objective": objective and objective.value, "prior": prior and prior.value}
+    model_given = {"objective": objective and objective.value, "prior": prior and prior.value, "condition": condition}
     import torch
     from rich.console import Console
+
+    from wyckoffkit.commandline import named_errors
 
     from .choices import choose
     from .runlog import live_progress
@@ -104,5 +107,4 @@ def main(
 
 
 if __name__ == "__main__":
-    with named_errors("train"):
-        sys.exit(app(prog_name="python -m reference_model.train"))
+    sys.exit(app(prog_name="python -m reference_model.train"))

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from wyckoffkit import WyckoffkitError, tables
 
@@ -113,6 +114,8 @@ class TrainingData:
     seed: int
     augmentation: str | None = None
     """Profile whose equivalent settings are drawn afresh each epoch, or None for the canonical setting."""
+    condition: Array | None = None
+    """(N,) property that the network is told, NaN where it is not known."""
 
     @property
     def n_materials(self) -> int:
@@ -136,5 +139,9 @@ class TrainingData:
                 if self.augmentation is not None:
                     rng = np.random.default_rng([self.seed, epoch, 1])
                     columns = in_random_settings(self.columns, self.augmentation, rng)
-            yield number, Batch.from_columns(columns, order[number % len(order)], self.n_elements)
+            rows = order[number % len(order)]
+            batch = Batch.from_columns(columns, rows, self.n_elements)
+            if self.condition is not None:
+                batch = batch.with_condition(torch.from_numpy(self.condition[rows]))
+            yield number, batch
             number += stride

@@ -80,7 +80,8 @@ class Run:
         self.network = build_network(template.config).to(self.device)
         self.average = Average(self.network, build_network(template.config).to(self.device), config.ema)
         self.optimiser = adamw(self.network, config)
-        self.objective = Objective(self.network, template, config.weighting, config.count_share)
+        shares = config.count_share, config.condition_dropout
+        self.objective = Objective(self.network, template, config.weighting, *shares)
         self.loss = torch.compile(self.objective) if config.compile else self.objective
         self.progress = Progress()
         self.bf16 = config.bf16 if config.bf16 is not None else has_fast_bf16(self.device)
@@ -152,8 +153,14 @@ class Run:
         return True
 
     def initialise(self, checkpoint: Checkpoint) -> None:
-        """Start from the averaged weights of `checkpoint`, which is of the same model configuration."""
-        weights = checkpoint.ema or checkpoint.weights
+        """Start from the averaged weights of `checkpoint`, which is of the same model configuration.
+
+        A model that is told a property may start from one that is not, and does as that one did until it learns better.
+        """
+        weights = dict(checkpoint.ema or checkpoint.weights)
+        if not checkpoint.config.condition:
+            own = self.network.state_dict()
+            weights |= {name: own[name] for name in own.keys() - weights.keys()}
         self.network.load_state_dict(weights)
         self.average.network.load_state_dict(weights)
 

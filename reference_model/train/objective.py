@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..batch import Batch
@@ -55,19 +56,31 @@ class Objective(nn.Module):
 
     D3PM: cross-entropy of x0 at a random step (WyckoffDiff eq. 8), weighted by variable as published or by material.
     Jump: minus the log probability of the missing tokens (MATH section 6), in nats a material; the first `count_share`
-    of the materials also train the count head.
+    of the materials also train the count head. Models that are told a property are not told it of a share of the
+    materials, and also learn the space group from it.
     """
 
-    def __init__(self, network: nn.Module, checkpoint: Checkpoint, weighting: str, count_share: float = 0.0) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        checkpoint: Checkpoint,
+        weighting: str,
+        count_share: float = 0.0,
+        condition_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         self.network = network
         self.config = checkpoint.config
         self.weighting = weighting
         self.count_share = count_share if checkpoint.config.objective == "jump" else 0.0
+        self.condition_dropout = condition_dropout
         self.diffusion = diffusion_of(checkpoint)
 
     def ask(self, clean: Batch, generator: torch.Generator) -> Question:
         """Draw the noise of a micro-batch, on the CPU."""
+        if clean.condition is not None:
+            hidden = torch.rand(clean.n_materials, generator=generator) < self.condition_dropout
+            clean = clean.with_condition(clean.condition.masked_fill(hidden, torch.nan))
         if self.config.objective == "d3pm":
             t = self.diffusion.draw_t(clean.n_materials, generator)
             noised = self.diffusion.noise(clean, t, generator)
@@ -83,6 +96,13 @@ class Objective(nn.Module):
         return Question(clean, jump=jump, thinned=thinned, u=u, n_left=some.n_tokens() - thinned.n_tokens())
 
     def forward(self, question: Question) -> Tensor:
+        loss = self._occupation(question)
+        if self.config.condition:
+            clean = question.clean
+            loss = loss + F.cross_entropy(self.network.space_group_logits(clean), clean.space_group)
+        return loss
+
+    def _occupation(self, question: Question) -> Tensor:
         if question.jump is None:
             if self.config.architecture == "compact":
                 slots = self.network.occupancy(question.noised, question.t)
@@ -101,4 +121,6 @@ class Objective(nn.Module):
 def _first(batch: Batch, n: int) -> Batch:
     """The first n materials."""
     some = Batch.empty(batch.space_group[:n], batch.n_elements)
+    if batch.condition is not None:
+        some = some.with_condition(batch.condition[:n])
     return some.with_state(batch.constrained[: len(some.constrained)], batch.unconstrained[: len(some.unconstrained)])

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from wyckoffkit import CheckpointError, DatasetError
@@ -52,14 +53,20 @@ def train(
     """
     from wyckoffkit.dataset import read_dataset
 
-    start = None
-    if initialise is not None:
-        start = starting_point(initialise, model)
-        config = replace(config, initialised_from=file_digest(initialise))
     dataset = read_dataset(data)
     chosen = dataset.indices("train")
     if len(chosen) == 0:
         raise DatasetError(f"{data}: no material is in the training split")
+    condition = None
+    if model.condition:
+        condition = told_property(data, dataset, model.condition)[chosen]
+        if initialise is None or not read_checkpoint(initialise).config.condition:  # else the scale that it has
+            scale = {"condition_mean": np.nanmean(condition), "condition_std": np.nanstd(condition)}
+            model = replace(model, **{key: round(float(value), 6) for key, value in scale.items()})
+    start = None
+    if initialise is not None:
+        start = starting_point(initialise, model)
+        config = replace(config, initialised_from=file_digest(initialise))
     provenance = _provenance(data, dataset, len(chosen))
     columns = dataset.columns.select(chosen)
     pack = build_reference(
@@ -72,7 +79,7 @@ def train(
     )
     template = blank_checkpoint(model, pack)
     augmentation = {"none": None, "profile": dataset.profile}.get(config.augmentation, config.augmentation)
-    training = TrainingData(columns, model.n_elements, config.batch_size, config.seed, augmentation)
+    training = TrainingData(columns, model.n_elements, config.batch_size, config.seed, augmentation, condition)
     held_out = dataset.indices("validation")
     place = own_device(device)
     with process_group(place), holding(folder) if rank() == 0 else nullcontext():
@@ -92,6 +99,18 @@ def train(
                 return run.train()
         finally:
             lines.close()
+
+
+def told_property(data: Path, dataset: Dataset, name: str) -> np.ndarray[Any, Any]:
+    """(N,) float64 of the dataset, NaN where it is not known; DatasetError where it has no such numbers."""
+    if name not in dataset.properties:
+        known = ", ".join(dataset.properties) or "none"
+        raise DatasetError(f"{data} has no property {name!r} to tell the network; it has {known}")
+    values = np.asarray(dataset.properties[name], np.float64)
+    told = values[dataset.indices("train")]
+    if not np.nanstd(told[np.isfinite(told)]) > 0:
+        raise DatasetError(f"{data}: {name} is the same for all materials, or not known")
+    return np.where(np.isfinite(values), values, np.nan)
 
 
 def blank_checkpoint(model: ModelConfig, pack: ReferencePack) -> Checkpoint:
@@ -132,6 +151,8 @@ def starting_point(path: Path, model: ModelConfig) -> Checkpoint:
     """The checkpoint at `path`, if it is of `model`; CheckpointError names the options in which it differs."""
     checkpoint = read_checkpoint(path)
     theirs, ours = checkpoint.config.to_dict(), model.to_dict()
+    if not theirs["condition"]:  # the network can do without, so that it is added as nothing
+        theirs |= {key: ours[key] for key in ("condition", "condition_mean", "condition_std")}
     differing = [f"{key} {theirs[key]!r} (not {ours[key]!r})" for key in theirs if theirs[key] != ours[key]]
     if differing:
         raise CheckpointError(f"{path} cannot start this run, its model has {', '.join(differing)}")

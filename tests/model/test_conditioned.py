@@ -7,11 +7,13 @@ import torch
 from typer.testing import CliRunner
 
 from reference_model.conditioning import Request
+from reference_model.sample import filters
 from reference_model.sample.__main__ import app
-from reference_model.sample.conditioned import Fulfilment, filters, iterate_request
+from reference_model.sample.conditioned import Fulfilment, iterate_request
 from reference_model.sample.model import load_model
 from wyckoffkit import WyckoffkitError, parse_label
 from wyckoffkit.collapse import collapses
+from wyckoffkit.encoding import to_columns
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +90,8 @@ def test_what_cannot_be_met_is_one_sentence(options, sentence):
 
 
 def test_novelty_is_asked_of_the_reference_pack(model):
-    (novel,) = filters(model, novel=True, no_collapse=False, charge_neutral=False)
     drawn = list(iterate_request(model, 20, Request.of(max_atoms=6), seed=3))
-    assert [novel(s.protostructure) for s in drawn] == [s.novel for s in drawn]
+    assert filters.novel(model)(to_columns([s.protostructure for s in drawn])).tolist() == [s.novel for s in drawn]
 
 
 def test_a_model_without_the_jump_objective_is_refused(model):

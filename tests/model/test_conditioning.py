@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from oracle import Oracle, batch_of, real_protostructures
@@ -185,7 +186,7 @@ def test_filters_hold_too():
         streams,
         n_samples=64,
         max_count=P,
-        filters=[lambda p: format_label(p) not in seen],
+        filters=[lambda columns: np.array([format_label(p) not in seen for p in columns])],
     )
     assert not seen & set(labels(found.batch))
 

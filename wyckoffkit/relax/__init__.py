@@ -1,10 +1,9 @@
 """From a label to its crystal of least energy, under any ASE calculator."""
 
 from .calculators import DEFAULT_CALCULATOR, Calculator, calculator_named
-from .many import loaded_calculator, read_relaxed, relax_many
-from .outcome import Relaxed, StageOptions
+from .many import read_relaxed, relax_many
 from .search import RelaxOptions, relax_label
-from .stage import relax_crystal
+from .stage import Relaxed, StageOptions, relax_crystal
 
 __all__ = [
     "DEFAULT_CALCULATOR",
@@ -13,7 +12,6 @@ __all__ = [
     "Relaxed",
     "StageOptions",
     "calculator_named",
-    "loaded_calculator",
     "read_relaxed",
     "relax_crystal",
     "relax_label",

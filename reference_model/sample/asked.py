@@ -1,0 +1,128 @@
+"""From options to samples: free ones by any sampler, or particles where a condition is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wyckoffkit import WyckoffkitError
+
+from ..conditioning import Request
+from . import filters
+from .conditioned import Fulfilment, iterate_request
+from .draw import Sample, Tally
+from .draw import iterate as iterate_free
+from .filters import EnergyRange, Filter, parse_energy
+from .model import Model, guided, load_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What samples are asked to be; all of it holds together."""
+
+    space_groups: Sequence[int] | None = None
+    elements: str | None = None
+    """Only these: "Li,O,Fe"."""
+    require: str | None = None
+    forbid: str | None = None
+    chemical_system: str | None = None
+    """Exactly these: "Li-Mn-O"."""
+    composition: str | None = None
+    anonymous: str | None = None
+    max_atoms: int | None = None
+    """In the conventional cell."""
+    sites: str | None = None
+    """Occupied positions: "a=Ca,c=2O"."""
+    prototype: str | None = None
+    no_collapse: bool = False
+    charge_neutral: bool = False
+    e_form: str | float | None = None
+    """Formation energy in eV/atom: a range, "< -1" or "-2..-1", that holds by the shipped regressor's prediction; or a
+    number that a model trained with --condition is steered towards."""
+    guidance: float | None = None
+    """How far: 1 is the law at that number, more goes beyond."""
+    novel_only: bool = False
+
+    def energy(self) -> EnergyRange | float | None:
+        if self.e_form is None:
+            if self.guidance is not None:
+                raise WyckoffkitError("guidance steers towards a formation energy: give a number, as --e-form -2")
+            return None
+        asked = parse_energy(str(self.e_form))
+        if isinstance(asked, EnergyRange) and self.guidance is not None:
+            raise WyckoffkitError(f"guidance steers towards a number, as --e-form -2, got the range {self.e_form}")
+        return asked
+
+    def request(self) -> Request:
+        names = ("elements", "require", "forbid", "chemical_system", "composition", "anonymous", "max_atoms", "sites")
+        return Request.of(
+            space_group=self.space_groups, prototype=self.prototype, **{name: getattr(self, name) for name in names}
+        )
+
+    def filters(self, model: Model) -> list[Filter]:
+        """Those that only finished materials can be asked, but for novelty."""
+        chosen: list[Filter] = []
+        if self.no_collapse:
+            chosen.append(filters.no_collapse())
+        if self.charge_neutral:
+            chosen.append(filters.charge_neutral())
+        energy = self.energy()
+        if isinstance(energy, EnergyRange):
+            chosen.append(energy.filter())
+        return chosen
+
+
+def iterate(
+    model: Model,
+    n: int,
+    *,
+    seed: int = 0,
+    sampler: str = "auto",
+    n_steps: int = 100,
+    batch_size: int = 512,
+    first: int = 0,
+    tally: Tally | None = None,
+    fulfilment: Fulfilment | None = None,
+    progress: Callable[[int], None] | None = None,
+    **conditions: Any,
+) -> Iterator[Sample]:
+    """Samples number `first` … until n have been yielded, in constant memory; `conditions` are those of `Conditions`.
+
+    By any sampler where nothing but space groups, novelty and guidance is asked for, else by particles of the jump
+    sampler. Raises WyckoffkitError for what cannot be read, cannot hold, or is more than the model was trained for.
+    """
+    asked = Conditions(**conditions)
+    energy = asked.energy()
+    if isinstance(energy, float):
+        model = guided(model, energy, 1.0 if asked.guidance is None else asked.guidance)
+    request, wanted = asked.request(), asked.filters(model)
+    if request.is_plain and not wanted:
+        return iterate_free(
+            model,
+            n,
+            seed=seed,
+            sampler=sampler,
+            n_steps=n_steps,
+            first=first,
+            tally=tally,
+            progress=progress,
+            batch_size=batch_size,
+            space_groups=asked.space_groups,
+            novel_only=asked.novel_only,
+        )
+    if sampler not in ("auto", "jump"):
+        raise WyckoffkitError(f"conditions are met by the jump sampler, not by {sampler}")
+    if asked.novel_only:
+        wanted = [filters.novel(model), *wanted]
+    return iterate_request(model, n, request, wanted=wanted, seed=seed, first=first, tally=tally, fulfilment=fulfilment)
+
+
+def sample(n: int, checkpoint: str | os.PathLike[str] | None = None, **options: Any) -> list[Sample]:
+    """n samples of a checkpoint (the shipped one by default), those of the command; options as for `iterate`.
+
+    >>> [s.label for s in sample(1, composition="NaCl", space_groups=[225])]
+    ['AB_cF8_225_a_b:Cl-Na']
+    """
+    return list(iterate(load_model(checkpoint), n, **options))
