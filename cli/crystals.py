@@ -1,4 +1,4 @@
-"""Commands from labels to crystals and their place among the known ones: realize, relax, hull."""
+"""Commands from labels to crystals: realize, relax."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ import typer
 from .options import LabelFile, Rejections, label_lines
 
 if TYPE_CHECKING:
-    from wyckoffkit.hull import Hull
     from wyckoffkit.protostructure import Protostructure
 
 _SHOWN = 20  # failures told one by one
 
 OutputFolder = Annotated[Path, typer.Option("-o", "--output", help="Folder for the crystals and the record.")]
 Jobs = Annotated[int, typer.Option("--jobs", min=1, help="Processes.")]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="Labels that a process relaxes side by side.")]
+Scheduler = Annotated[
+    str | None,
+    typer.Option("--scheduler", metavar="ADDRESS", help="Work on this dask cluster instead, as tcp://host:8786."),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add this family's commands."""
     app.command()(realize)
     app.command()(relax)
-    app.command()(hull)
 
 
 def realize(
@@ -46,6 +49,7 @@ def realize(
     symprec: Annotated[float, typer.Option(help="Å, at which the group must be found again.")] = 1e-4,
     timeout: Annotated[float, typer.Option(help="Seconds for a trial of PyXtal's.")] = 20.0,
     jobs: Jobs = 1,
+    scheduler: Scheduler = None,
 ) -> None:
     """Turn labels into crystals.
 
@@ -62,13 +66,13 @@ def realize(
     realized = 0
     with progress_bar("realizing", len(dict.fromkeys(protostructures)) * copies) as advance:
         chosen = [name.strip() for name in formats.split(",") if name.strip()]
-        for rows in realize_many(protostructures, output, options, formats=chosen, jobs=jobs):
+        for rows in realize_many(protostructures, output, options, formats=chosen, jobs=jobs, scheduler=scheduler):
             if rows[-1]["outcome"] == "accepted":
                 realized += 1
             else:
                 failed.append(rows[-1])
             advance(f"{len(failed)} failed")
-    _tell(failed, output / "trials.jsonl")
+    tell(failed, output / "trials.jsonl")
     typer.echo(
         f"{output}: {realized} crystals realized, {len(failed)} failed, {rejections.rejected} no labels", err=True
     )
@@ -82,7 +86,11 @@ def relax(
     ],
     output: OutputFolder,
     calculator: Annotated[
-        str, typer.Option(help="chgnet, sevennet, mace:FILE, emt, lj, or package.module:Class of any ASE calculator.")
+        str,
+        typer.Option(
+            help="chgnet, sevennet, mace:FILE, torchsim:mace:FILE, emt, lj, or "
+            "package.module:Class of any ASE calculator."
+        ),
     ] = "chgnet",
     attempts: Annotated[int, typer.Option(min=1, help="Starting crystals of a label, at most.")] = 10,
     agreement: Annotated[
@@ -90,11 +98,17 @@ def relax(
     ] = 0.01,
     fmax: Annotated[float, typer.Option(help="eV/Å: the largest force that is left.")] = 0.05,
     steps: Annotated[int, typer.Option(min=1, help="Of one relaxation, at most.")] = 300,
-    optimizer: Annotated[str, typer.Option(help="BFGS, FIRE or LBFGS.")] = "BFGS",
-    timeout: Annotated[float, typer.Option(help="Seconds for one relaxation.")] = 600.0,
+    optimizer: Annotated[
+        str, typer.Option(help="modes (ours), or ASE's BFGS, FIRE or LBFGS with FixSymmetry, one label at a time.")
+    ] = "modes",
+    timeout: Annotated[
+        float, typer.Option(help="Seconds for one relaxation; one that says nothing for ten more is killed.")
+    ] = 600.0,
     symprec: Annotated[float, typer.Option(help="Å, at which the label is found again.")] = 0.1,
     seed: Annotated[int, typer.Option(min=0, help="Of the starting crystals.")] = 0,
     jobs: Jobs = 1,
+    batch: Batch = 8,
+    scheduler: Scheduler = None,
 ) -> None:
     """Relax the crystals of labels, first with their symmetry held and then free.
 
@@ -117,13 +131,21 @@ def relax(
     failed: list[dict[str, Any]] = []
     kept = relaxed = 0
     with progress_bar("relaxing", len(protostructures)) as advance:
-        for row in relax_many(protostructures, output, options, calculator=calculator, jobs=jobs):
+        for row in relax_many(
+            protostructures,
+            output,
+            options,
+            calculator=calculator,
+            jobs=jobs,
+            batch=batch,
+            scheduler=scheduler,
+        ):
             if row["outcome"] == "relaxed":
                 relaxed, kept = relaxed + 1, kept + row["kept"]
             else:
                 failed.append(row)
             advance(f"{kept} kept their label, {len(failed)} failed")
-    _tell(failed, output / "relaxed.jsonl")
+    tell(failed, output / "relaxed.jsonl")
     typer.echo(
         f"{output}: {relaxed} relaxed, of which {kept} kept their label; {len(failed)} failed, "
         f"{rejections.rejected} no labels",
@@ -131,84 +153,6 @@ def relax(
     )
     if failed or rejections.rejected:
         raise typer.Exit(1)
-
-
-def hull(
-    relaxed: Annotated[
-        Path, typer.Argument(metavar="RELAXED", help="A folder that relax wrote, or its relaxed.jsonl.")
-    ],
-    against: Annotated[
-        Path,
-        typer.Option(
-            "--against",
-            help="Known materials: entries or a phase diagram of pymatgen or elemental energies (JSON), a dataset "
-            "(HDF5) or CSV with formation energies.",
-        ),
-    ],
-    scale: Annotated[str | None, typer.Option(help="The energy scale of --against, where it does not name it.")] = None,
-    elements: Annotated[
-        Path | None, typer.Option(help="Elemental energies on the crystals' scale, where --against has none (JSON).")
-    ] = None,
-    correct: Annotated[
-        bool, typer.Option("--correct", help="Give uncorrected PBE energies the MP2020 corrections.")
-    ] = False,
-    known: Annotated[
-        Path | None, typer.Option(help="Labels that are not novel, one a line, or a dataset (HDF5).")
-    ] = None,
-    metastable: Annotated[float, typer.Option(help="eV/atom above the hull that count as metastable.")] = 0.1,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="JSON lines; hull.jsonl beside the input.")
-    ] = None,
-    plots: Annotated[Path | None, typer.Option(help="Folder for phase diagrams of two and three elements.")] = None,
-) -> None:
-    """Give relaxed crystals their formation energy and their energy above the hull of known materials.
-
-    Energies of two scales are never compared. Example: wyckoffkit hull relaxed/ --against mp_entries.json.gz
-    """
-    import json
-
-    from wyckoffkit.hull import Hull, hull_rows, known_labels, rates, read_references
-    from wyckoffkit.relax import read_relaxed
-
-    zero = read_references(elements, scale=scale).elemental() if elements else None
-    above = Hull(read_references(against, scale=scale), zero)
-    rows = list(
-        hull_rows(
-            read_relaxed(relaxed),
-            above,
-            known=known_labels(known) if known else frozenset(),
-            metastable_up_to=metastable,
-            correct=correct,
-        )
-    )
-    output = output or (relaxed if relaxed.is_dir() else relaxed.parent) / "hull.jsonl"
-    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    placed = sorted((row for row in rows if row["outcome"] == "placed"), key=lambda row: row["energy_above_hull"])
-    for row in placed:
-        typer.echo(f"{row['energy_above_hull']:+9.4f}  {row['formation_energy']:+9.4f}  {row['label']}")
-    _tell([row for row in rows if row["outcome"] != "placed"], output)
-    found = rates(rows)
-    typer.echo(
-        f"{output}: {len(placed)} of {found.n} placed (columns: eV/atom above the hull, formation energy; "
-        f"{above.references.scale}); stable {found.stable}, within {metastable:g} eV/atom {found.metastable}; "
-        f"of the unique {'and novel ' if known else ''}ones, stable {found.sun} and within it {found.msun}"
-        f"{'' if known else ' (whether they are novel is not known without --known)'}",
-        err=True,
-    )
-    if plots:
-        _plot_systems(above, rows, plots)
-    if len(placed) < found.n:
-        raise typer.Exit(1)
-
-
-def _plot_systems(above: Hull, rows: list[dict[str, Any]], folder: Path) -> None:
-    from wyckoffkit.hull import plot_system
-    from wyckoffkit.label import parse_label
-
-    placed = [row for row in rows if row["outcome"] == "placed"]
-    for system in sorted({tuple(parse_label(row["label"]).composition) for row in placed}):
-        if len(system) in (2, 3):
-            plot_system(above, system, placed, folder / f"{'-'.join(system)}.png")
 
 
 def _one_thread_a_process(jobs: int) -> None:
@@ -228,7 +172,7 @@ def _labels_of(source: Path, rejections: Rejections) -> Iterator[Protostructure]
         yield from _parsed(source, rejections)
 
 
-def _tell(failed: list[dict[str, Any]], record: Path) -> None:
+def tell(failed: list[dict[str, Any]], record: Path) -> None:
     for row in failed[:_SHOWN]:
         typer.echo(f"{row['label']}: {row['outcome']}: {row['reason']}", err=True)
     if len(failed) > _SHOWN:
@@ -245,9 +189,9 @@ def _parsed(file: Path, rejections: Rejections) -> Iterator[Protostructure]:
 
 @contextmanager
 def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """A bar on stderr with what is done, the time left and a remark; gives the function that advances it by one.
+    """A bar with what is done, the time left and a remark, if stderr is a terminal; gives what advances it by one.
 
-    The function takes the remark, and the total where that becomes known on the way.
+    That function takes the remark, and the total where that becomes known on the way.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -259,7 +203,8 @@ def progress_bar(title: str, total: int | None) -> Iterator[Callable[..., None]]
         TextColumn("{task.fields[remark]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total, remark="")
 
         def advance(remark: str, total: int | None = None) -> None:

@@ -80,19 +80,23 @@ def build_dataset(
         clean=_rules(clean),
     )
     output = output or Path(sources[0].resolve().name.partition(".")[0] + ".h5")
-    with _progress_bar(f"building {output.name}") as show:
-        outcome = build(
-            sources,
-            output,
-            options=options,
-            split=_split(split, split_counts, split_file, seed),
-            workers=workers or _cores(),
-            timeout=timeout,
-            scheduler=scheduler,
-            properties=properties,
-            licence=licence,
-            progress=show,
-        )
+    try:
+        with _progress_bar(f"building {output.name}") as show:
+            outcome = build(
+                sources,
+                output,
+                options=options,
+                split=_split(split, split_counts, split_file, seed),
+                workers=workers or _cores(),
+                timeout=timeout,
+                scheduler=scheduler,
+                properties=properties,
+                licence=licence,
+                progress=show,
+            )
+    except KeyboardInterrupt:
+        typer.echo(f"{output}: interrupted; the same command goes on from {output}.partial", err=True)
+        raise typer.Exit(130) from None
     _tell(outcome)
 
 

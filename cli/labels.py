@@ -196,25 +196,37 @@ def repair(labels: LabelWords) -> None:
     Example: wyckoffkit repair A6B3C.mC20_12_i.j.a.i.d:F-Rb-V
 
     What is merely not strict (explicit counts of 1, unsorted elements, oS for oC …) is normalised and the changes are
-    listed; what lost its separators is inferred from stoichiometry and Pearson symbol.
+    listed; what lost its separators is inferred from stoichiometry and Pearson symbol. Prototype labels stay
+    without elements.
     """
     from wyckoffkit.errors import LabelError
-    from wyckoffkit.label import format_label
-    from wyckoffkit.repair import parse_lenient, repair_label
 
     rejections = Rejections()
     for where, text in label_words(labels):
         try:
-            try:
-                lenient = parse_lenient(text)
-                protostructure, changes = lenient.protostructure, lenient.changes
-            except LabelError:
-                protostructure, changes = repair_label(text), ("inferred from stoichiometry and Pearson symbol",)
+            found, changes = _repaired(text)
         except LabelError as error:
             rejections.reject(where, error)
             continue
         rejections.accepted += 1
-        typer.echo(format_label(protostructure))
+        typer.echo(found)
         for change in changes:
             typer.echo(f"{where or text}: {change}", err=True)
     rejections.finish("repaired")
+
+
+def _repaired(text: str) -> tuple[str, tuple[str, ...]]:
+    """The strict label of a text, and what was changed."""
+    from contextlib import suppress
+
+    from wyckoffkit.errors import LabelError
+    from wyckoffkit.label import format_label
+    from wyckoffkit.repair import parse_lenient, parse_lenient_prototype, repair_label
+
+    with suppress(LabelError):
+        lenient = parse_lenient(text)
+        return format_label(lenient.protostructure), lenient.changes
+    with suppress(LabelError):
+        prototype = parse_lenient_prototype(text)
+        return str(prototype.prototype), prototype.changes
+    return format_label(repair_label(text)), ("inferred from stoichiometry and Pearson symbol",)

@@ -9,7 +9,7 @@ import typer
 from wyckoffkit import __version__
 from wyckoffkit.commandline import named_errors
 
-from . import crystals, datasets, discovery, groups, labels, questions, structures
+from . import crystals, datasets, discovery, groups, hulls, labels, questions, structures
 
 app = typer.Typer(
     name="wyckoffkit",
@@ -36,7 +36,7 @@ def _main(
     pass
 
 
-for family in (labels, groups, questions, structures, datasets, crystals, discovery):
+for family in (labels, groups, questions, structures, datasets, crystals, hulls, discovery):
     family.register(app)
 
 

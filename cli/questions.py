@@ -1,4 +1,4 @@
-"""Questions about labels, compositions and structures: collapse, enumerate, same."""
+"""Questions about labels, compositions and structures: collapse, enumerate, parents, same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import Engine, Json, LabelWords, Profile, Rejections, Symprec, label_words
+from .options import Column, Engine, Json, LabelWords, Profile, Rejections, Symprec, label_lines, label_words
 
 if TYPE_CHECKING:
     from wyckoffkit.protostructure import Protostructure
@@ -21,7 +21,7 @@ _TERM = re.compile(r"([A-Z][a-z]?)([0-9]*)")
 
 def register(app: typer.Typer) -> None:
     """Add this family's commands."""
-    for command in (collapse, enumerate_, same):
+    for command in (collapse, enumerate_, parents, same):
         app.command(command.__name__.rstrip("_"))(command)
 
 
@@ -101,6 +101,27 @@ def _composition(formula: str) -> dict[str, int]:
     for element, n in terms:
         composition[element] = composition.get(element, 0) + int(n or 1)
     return composition
+
+
+def parents(
+    label: Annotated[str, typer.Argument(metavar="LABEL", show_default=False)],
+    among: Annotated[Path, typer.Option("--among", metavar="FILE", help="Labels, one a line; '-' is stdin.")],
+    column: Column = None,
+) -> None:
+    """Write those labels of a file of which a label can be a distortion: its group is a subgroup of theirs.
+
+    Example: wyckoffkit parents AB3C_tP5_99_a_bc_b:Ba-O-Ti --among perovskites.txt
+    """
+    from wyckoffkit.label import parse_label
+    from wyckoffkit.subgroups import is_distortion_of
+
+    child = parse_label(label)
+    rejections = Rejections()
+    for number, text in label_lines(among, column):
+        candidate = rejections.parse(text, f"{among}:{number}")
+        if candidate is not None and is_distortion_of(child, candidate):
+            typer.echo(text)
+    rejections.finish("compared")
 
 
 def same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -49,3 +50,21 @@ class NeverConverges(Explodes):
 
     def stress(self, atoms):
         return np.array([-1e-2, -1e-2, -1e-2, 0, 0, 0])
+
+
+class Hangs(_Base):
+    """On gold, as a model that waits for ever."""
+
+    def energy(self, atoms):
+        if 79 in atoms.numbers:
+            time.sleep(3600)
+        return 0.0
+
+
+class Dies(_Base):
+    """On gold, as a library does that runs out of memory."""
+
+    def energy(self, atoms):
+        if 79 in atoms.numbers:
+            os._exit(3)
+        return 0.0

@@ -131,13 +131,9 @@ def recorded_profile(path):
         return str(arrays["profile"])
 
 
-@pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
-def test_labels_are_read_from_compressed_files(label_file, tmp_path, suffix):
-    import bz2
-    import gzip
-    import lzma
-
-    compress = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[suffix]
+@pytest.mark.parametrize("module", ["gzip", "bz2", "lzma", "zstandard"])
+def test_labels_are_read_from_compressed_files_and_pipes(label_file, tmp_path, module):
+    compress = pytest.importorskip(module).compress
     packed = tmp_path / "labels.anything"
     packed.write_bytes(compress(label_file.read_bytes()))
     assert wyckoffkit("validate", packed) == (0, "17 valid labels\n", "")

@@ -51,6 +51,14 @@ def test_same_compares_files_with_labels_and_with_each_other(tmp_path):
     assert record["reason"]
 
 
+def test_parents_are_the_labels_that_a_label_can_be_a_distortion_of(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text("AB3C_cP5_221_a_c_b:Ba-O-Ti\nAB_cF8_225_a_b:Ba-O\nnonsense\nAB3C_oP20_62_c_cd_a:Ba-O-Ti\n")
+    code, out, err = wyckoffkit("parents", "AB3C_tP5_99_a_bc_b:Ba-O-Ti", "--among", path)
+    assert (code, out) == (1, "AB3C_cP5_221_a_c_b:Ba-O-Ti\n")
+    assert f"{path}:3: " in err
+
+
 @pytest.mark.parametrize(
     "word, sentence", [("missing.cif", "neither a file nor a label"), ("AB_cF8_225_a_a:Ca-O", "one orbit")]
 )

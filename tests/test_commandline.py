@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from wyckoffkit import LabelError
-from wyckoffkit.commandline import named_errors
+from wyckoffkit.commandline import EXTRAS, named_errors
 
+ROOT = Path(__file__).parent.parent
 LABELS = Path(__file__).with_name("data") / "wbm_labels.txt"
 
 
@@ -31,6 +33,19 @@ def test_what_went_wrong_is_one_sentence_and_exit_code_1(capsys, error, sentence
     told = capsys.readouterr().err
     assert told.startswith(sentence)
     assert told.count("\n") == 1
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_extra(capsys):
+    with pytest.raises(SystemExit), named_errors("sample"):
+        raise ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn")
+    assert capsys.readouterr().err == "sample: needs torch, which is not installed: pip install 'wyckoffkit[model]'\n"
+    with pytest.raises(ModuleNotFoundError), named_errors("sample"):
+        raise ModuleNotFoundError("No module named 'ours'", name="ours")
+
+
+def test_every_extra_that_a_message_names_exists():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert set(EXTRAS.values()) <= set(extras)
 
 
 def test_a_bug_shows_itself():

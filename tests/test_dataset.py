@@ -20,6 +20,7 @@ from wyckoffkit.dataset import (
     statistics,
     write_dataset,
 )
+from wyckoffkit.dataset.seal import SEAL_LENGTH
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 from wyckoffkit.errors import DatasetError
 from wyckoffkit.label import parse_label
@@ -186,7 +187,8 @@ def test_a_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.h5"
     write_example(path)
     whole = path.read_bytes()
-    for length in range(1, len(whole), max(1, len(whole) // 40)):
+    data = len(whole) - SEAL_LENGTH  # a file that lost its seal alone is whole
+    for length in range(1, data, max(1, data // 40)):
         path.write_bytes(whole[:length])
         with pytest.raises(DatasetError, match=r"cut off|not an HDF5|damaged"):
             read_dataset(path)
@@ -238,3 +240,47 @@ def test_statistics_agree_with_the_dense_form(columns: WyckoffColumns) -> None:
     assert collapsed > 0 or np.array_equal(found.constrained, constrained)
     assert found.tokens.sum() == len(columns)
     assert (found.tokens * np.arange(found.tokens.shape[1])).sum() == len(columns.element)
+
+
+def sealed(path):
+    labels = ["AB_cF8_225_a_b:Ca-O", "AB6C_hR24_166_a_h_b:Cs-F-Sn"]
+    write_dataset(path, to_columns(map(parse_label, labels)), material_id=["x", "y"], label=labels)
+    return path.read_bytes()
+
+
+def test_every_flipped_byte_of_a_dataset_is_noticed_or_without_effect(tmp_path):
+    path = tmp_path / "x.h5"
+    content = sealed(path)
+    right = read_dataset(path).label.tolist()
+    for at in range(0, len(content), 97):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 0x10]) + content[at + 1 :])
+        try:
+            assert read_dataset(path).label.tolist() == right
+            assert at >= len(content) - SEAL_LENGTH  # in the seal's own name
+        except DatasetError as error:
+            assert "damaged" in str(error) or "HDF5" in str(error)  # noqa: PT017 - either outcome is right
+
+
+def test_a_dataset_that_another_program_changed_is_read_without_its_seal(tmp_path):
+    path = tmp_path / "x.h5"
+    sealed(path)
+    with h5py.File(path, "r+") as file:
+        file.attrs["note"] = "mine"
+    assert read_dataset(path).attributes["note"] == "mine"
+    assert b"wyckoffkit sha256" not in path.read_bytes()[-SEAL_LENGTH:]
+
+
+@pytest.mark.parametrize("kind", ["link", "storage"])
+def test_a_dataset_whose_data_lie_in_another_file_is_refused(tmp_path, kind):
+    path, other = tmp_path / "x.h5", tmp_path / "y.h5"
+    sealed(path)
+    sealed(other)
+    (tmp_path / "secret").write_bytes(b"secret" * 20)
+    with h5py.File(path, "r+") as file:
+        del file["label"]
+        if kind == "link":
+            file["label"] = h5py.ExternalLink(str(other), "label")
+        else:
+            file.create_dataset("label", (2,), "S27", external=[(str(tmp_path / "secret"), 0, 54)])
+    with pytest.raises(DatasetError, match="a dataset holds its data itself"):
+        read_dataset(path)

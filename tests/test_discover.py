@@ -20,10 +20,12 @@ from wyckoffkit.discover import (
     write_report,
     write_vasp_inputs,
 )
+from wyckoffkit.discover.rank import Candidate, rank
 from wyckoffkit.discover.select import primitive_atoms
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.hull import Hull, Reference, References, write_references
 from wyckoffkit.relax import calculator_named
+from wyckoffkit.relax.calculators import MP2020
 
 pytest.importorskip("pymatgen", reason="needs the extra structures: pip install 'wyckoffkit[structures]'")
 pytest.importorskip("ase", reason="needs the extra structures: pip install 'wyckoffkit[structures]'")
@@ -82,11 +84,11 @@ def test_neutral_compositions_are_chosen_if_asked():
 
 def test_candidates_are_relaxed_placed_and_reported_and_a_second_run_adds_nothing(tmp_path, hull):
     found = discover(map(parse_label, LABELS), tmp_path, hull, options())
-    assert (found.candidates, found.relaxed, found.failed) == (4, 4, 0)
+    assert (len(found.candidates), found.relaxed, found.failed) == (4, 4, 0)
     energies = [row["energy_above_hull"] for row in found.rows]
     assert energies == sorted(energies)
-    page = write_report(tmp_path, found, best=2).read_text()
-    assert page.count("<img") == 2
+    page = write_report(tmp_path, found, hull, best=2).read_text()
+    assert page.count("<canvas") == 2
     assert found.rows[0]["label"] in page
     assert found.rows[-1]["label"] not in page
     assert write_vasp_inputs(tmp_path, found, best=2) == 2
@@ -101,7 +103,7 @@ def test_candidates_are_relaxed_placed_and_reported_and_a_second_run_adds_nothin
 
 def test_no_candidate_is_begun_after_the_budget(tmp_path, hull):
     found = discover(map(parse_label, LABELS), tmp_path, hull, options(budget=0.0))
-    assert (found.candidates, found.relaxed) == (4, 0)
+    assert (len(found.candidates), found.relaxed) == (4, 0)
     assert discover(iter(()), tmp_path, hull, options()).relaxed == 4
 
 
@@ -109,7 +111,8 @@ def test_the_command_goes_from_labels_to_a_report(tmp_path):
     scale = calculator_named("emt").scale
     entries = tuple(Reference(symbol, ((symbol, 1.0),), 0.0) for symbol in ("Au", "Cu"))
     write_references(tmp_path / "metals.json", References(scale, "total", entries))
-    arguments = ("-o", tmp_path / "found", "--against", tmp_path / "metals.json", "--calculator", "emt", "--best", "1")
+    arguments = ["-o", tmp_path / "found", "--against", tmp_path / "metals.json", "--calculator", "emt", "--no-rank"]
+    arguments += ["--best", "1"]
     code, out, err = wyckoffkit("discover", "-", *arguments, text="\n".join(LABELS[:2]))
     assert code == 0
     assert len(out.splitlines()) == 1
@@ -117,3 +120,43 @@ def test_the_command_goes_from_labels_to_a_report(tmp_path):
     assert (tmp_path / "found" / "report.html").exists()
     rows = [json.loads(line) for line in (tmp_path / "found" / "hull.jsonl").read_text().splitlines()]
     assert np.isfinite([row["energy_above_hull"] for row in rows]).all()
+    code, _, err = wyckoffkit("discover", "-", *arguments, "--without", "Au", text="\n".join(LABELS[:2]))
+    assert code == 1
+    assert "candidates.csv: begun with" in err
+
+
+def test_the_likely_and_stable_come_first_and_what_nothing_is_known_of_last(hull):
+    """Ranks: bits 1 0 2 3, energies 0 2 1 3."""
+    labels = ["AB_tP2_123_a_d:Au-Cu", "AB_cF8_225_a_b:Ag-Au", "A_cF4_225_a:Cu", "AB3_cP4_221_a_c:Au-Cu"]
+    bits, energies = [20.0, 10.0, 30.0, None], [-1.0, 0.5, 0.0, None]
+    protostructures = [parse_label(label) for label in labels]
+
+    def judge(asked):
+        return [Candidate(*found) for found in zip(asked, bits, energies, strict=True)]
+
+    ranked = rank(protostructures, hull, judge)
+    assert [str(c.protostructure) for c in ranked] == labels
+    assert [c.above_hull for c in ranked] == [None] * 4  # predictions are on another scale than this hull
+    assert [c.protostructure for c in rank(protostructures[::-1], hull, None)] == protostructures[::-1]
+
+
+def test_a_predicted_energy_is_placed_above_a_hull_of_its_scale():
+    entries = (Reference("Cu", (("Cu", 1.0),), -4.0), Reference("Au", (("Au", 1.0),), -3.0))
+    entries += (Reference("AuCu", (("Au", 1.0), ("Cu", 1.0)), -3.75),)
+    hull = Hull(References(MP2020, "total", entries, "made up"))
+    (found,) = rank([parse_label("AB_tP2_123_a_d:Au-Cu")], hull, lambda asked: [Candidate(asked[0], 1.0, -0.2)])
+    assert found.above_hull == pytest.approx(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_shipped_models_judge_labels(tmp_path):
+    pytest.importorskip("torch", reason="needs the extra model: pip install 'wyckoffkit[model]'")
+    from wyckoffkit.cli.judging import TrainingSet, judge
+
+    rock_salt = parse_label("AB_cF8_225_a_b:Ca-O")
+    (found,) = judge([rock_salt])
+    assert 0 < found.bits < 100
+    # CaO: -3.28 eV/atom with MP2020's corrections (mp-2605); its prediction from the label alone.
+    assert found.formation_energy == pytest.approx(-3.28, abs=0.4)
+    assert "AB_cF8_225_a_b:Og-O" not in TrainingSet()

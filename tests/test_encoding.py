@@ -62,7 +62,7 @@ def test_rows_follow_the_tables_where_constrained_letters_are_no_prefix():
 
 
 def test_an_element_beyond_e_is_an_error_and_no_atom_is_dropped():
-    with pytest.raises(ProtostructureError, match=r"Es \(99\), beyond the 98 elements"):
+    with pytest.raises(ProtostructureError, match="Es is element 99, beyond the 98"):
         encode(parse_label("A_cF4_225_a:Es"), n_elements=98)
 
 

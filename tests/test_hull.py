@@ -10,19 +10,23 @@ import numpy as np
 import pytest
 
 from tests.test_cli_labels import wyckoffkit
-from wyckoffkit import DatasetError, RealizationError, parse_label
+from wyckoffkit import DatasetError, RealizationError, find_protostructure, parse_label
 from wyckoffkit.hull import (
     Hull,
     Reference,
     References,
+    elemental_crystals,
+    embedded_references,
     hull_rows,
     known_labels,
     rates,
     read_references,
+    relax_elements,
     write_references,
 )
 from wyckoffkit.realize import build
 from wyckoffkit.realize.record import Record
+from wyckoffkit.relax import calculator_named
 from wyckoffkit.relax.calculators import MP2020, PBE
 from wyckoffkit.relax.search import crystal_fields
 
@@ -42,6 +46,11 @@ SIMPLE = References(
     ),
     "simple",
 )
+
+
+def elements(scale, energies):
+    entries = tuple(Reference(symbol, ((symbol, 1.0),), energy) for symbol, energy in energies.items())
+    return References(scale, "total", entries, "elements")
 
 
 def row(label, energy, scale=MP2020, label_free=None):
@@ -83,7 +92,9 @@ def test_energies_above_a_ternary_hull_are_those_of_a_linear_program():
         Reference(str(i), tuple((s, n) for s, n in zip(symbols, row, strict=True) if n), energy)
         for i, (row, energy) in enumerate(zip(amounts.tolist(), formation.tolist(), strict=True))
     )
-    hull = Hull(References("some scale", "formation", entries, "random"), dict.fromkeys(symbols, 0.0))
+    hull = Hull(
+        References("some scale", "formation", entries, "random"), elements("some scale", dict.fromkeys(symbols, 0.0))
+    )
     for _ in range(30):
         asked = rng.integers(1, 6, 3).astype(float)
         least = linprog(formation, A_eq=shares.T, b_eq=asked / asked.sum()).fun
@@ -165,7 +176,7 @@ def test_elemental_energies_and_formation_energies_need_the_name_of_their_scale(
     for path in (elements, table):
         with pytest.raises(DatasetError, match="names no energy scale"):
             read_references(path)
-    zero = read_references(elements, scale=MP2020).elemental()
+    zero = read_references(elements, scale="mp2020")
     with pytest.raises(DatasetError, match="elemental energies on the crystals' scale are needed"):
         Hull(read_references(table, scale=MP2020))
     (placed,) = hull_rows([row(ROCK_SALT, -3.9)], Hull(read_references(table, scale=MP2020), zero))
@@ -188,7 +199,7 @@ def test_a_dataset_is_a_reference_by_its_formation_energies(tmp_path):
     )
     references = read_references(path, scale=MP2020)
     assert [entry.name for entry in references.entries] == ["a"]
-    (placed,) = hull_rows([row(ROCK_SALT, -3.9)], Hull(references, {"Ca": -1.0, "O": -3.0}))
+    (placed,) = hull_rows([row(ROCK_SALT, -3.9)], Hull(references, elements(MP2020, {"Ca": -1.0, "O": -3.0})))
     assert placed["energy_above_hull"] == pytest.approx(0.1)
     assert len(known_labels(path)) == 2
 
@@ -243,3 +254,68 @@ def test_the_command_places_relaxed_crystals_and_refuses_another_scale(tmp_path)
     code, _, err = wyckoffkit(*arguments)
     assert code == 1
     assert "energies of two scales say nothing about each other" in err
+
+
+def test_the_references_that_come_with_wyckoffkit_are_near_those_of_the_materials_project():
+    """MP2020's own energies (eV/atom; Matbench Discovery's mp-elemental-ref-energies): CHGNet errs by some 0.05."""
+    embedded = embedded_references("chgnet-0.3.0")
+    energies = embedded.elemental()
+    assert (embedded.scale, embedded.calculator, len(energies)) == (MP2020, "chgnet-0.3.0", 89)
+    published = {"Li": -1.9089, "O": -4.9467, "Na": -1.3225, "Ca": -2.0056, "Ti": -7.8955, "Cu": -4.0992, "S": -4.1364}
+    for symbol, energy in published.items():
+        assert energies[symbol] == pytest.approx(energy, abs=0.1), symbol
+    with pytest.raises(DatasetError, match="not for emt: make them with 'wyckoffkit references'"):
+        embedded_references("emt")
+
+
+def test_each_elemental_crystal_has_the_label_that_is_said():
+    for elemental in elemental_crystals():
+        found = find_protostructure(elemental.crystal, symprec=1e-3, profile="affine")
+        assert found == parse_label(elemental.label).canonical("affine")
+
+
+def test_elements_relaxed_by_a_calculator_are_references_for_its_crystals_alone(tmp_path):
+    emt = calculator_named("emt")
+    rows = list(relax_elements(emt, tmp_path, ["Au", "Cu"]))
+    assert [row["outcome"] for row in rows] == ["relaxed"] * 2
+    assert list(relax_elements(emt, tmp_path, ["Au", "Cu"])) == rows  # nothing is done twice
+    found = read_references(tmp_path / "references.json")
+    assert (found.scale, found.calculator) == (emt.scale, "emt")
+    # ASE's EMT is fitted so that the face-centred metals have the energy 0.
+    assert found.elemental() == pytest.approx({"Au": 0.0, "Cu": 0.0}, abs=0.02)
+    Hull(found).check(emt.scale, "emt")
+    with pytest.raises(DatasetError, match="were computed by emt, the crystals' by other"):
+        Hull(found).check(emt.scale, "other")
+    with pytest.raises(RealizationError, match="no elemental crystal is known here for Og"):
+        list(relax_elements(emt, tmp_path, ["Og"]))
+
+
+def test_formation_energies_are_not_taken_for_elemental_energies(tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("composition,formation_energy_per_atom\nCaO,-2.0\n")
+    known = read_references(table, scale="mp2020")
+    with pytest.raises(DatasetError, match="energies as a calculator gives them are needed"):
+        Hull(known, known)
+
+
+def test_references_of_a_later_version_are_refused(tmp_path):
+    write_references(tmp_path / "r.json", SIMPLE)
+    text = (tmp_path / "r.json").read_text().replace('"version": 1', '"version": 2')
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(DatasetError, match="references in version 2 of the format; 1 is read"):
+        read_references(tmp_path / "r.json")
+
+
+def test_the_command_refuses_crystals_of_another_calculator_and_takes_the_elements_without_references(tmp_path):
+    made = row(ROCK_SALT, -6.0) | {"calculator": "chgnet-0.3.0"}
+    with Record(tmp_path / "a" / "relaxed.jsonl", "relaxations", {}) as record:
+        record.append([made])
+    code, out, err = wyckoffkit("hull", tmp_path / "a")
+    assert code == 0
+    assert ROCK_SALT in out
+    assert MP2020 in err
+    with Record(tmp_path / "b" / "relaxed.jsonl", "relaxations", {}) as record:
+        record.append([made | {"calculator": "emt", "scale": "effective medium theory of ASE"}])
+    code, _, err = wyckoffkit("hull", tmp_path / "b")
+    assert code == 1
+    assert "elemental references come with wyckoffkit for chgnet-0.3.0, not for emt" in err

@@ -164,6 +164,7 @@ def test_processes_give_the_rows_that_one_gives(tmp_path):
         ("magic", "'magic' is not a calculator"),
         ("no.such.package:Class", "no calculator no.such.package:Class"),
         ("mace:", "mace"),
+        ("torchsim:magic", "torch"),
     ],
 )
 def test_a_calculator_that_is_none_is_named(name, words):
@@ -173,8 +174,11 @@ def test_a_calculator_that_is_none_is_named(name, words):
 
 def test_a_missing_calculator_names_the_extra_to_install(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(RealizationError, match=r"pip install 'wyckoffkit\[screen\]'"):
-        calculator_named("chgnet")
+    for name, extra in (("chgnet", r"'wyckoffkit\[screen\]'"), ("sevennet", "sevenn"), ("mace:x", "mace-torch")):
+        with pytest.raises(RealizationError, match=f"pip install {extra}"):
+            calculator_named(name)
+    with pytest.raises(RealizationError, match="pip install torch-sim-atomistic"):
+        calculator_named("torchsim:mace:x")
 
 
 def test_options_that_cannot_be_are_refused():

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.strategies import protostructures
 from tests.test_label import PAPER_LABELS
 from wyckoffkit import LabelError, format_label, parse_label
-from wyckoffkit.repair import parse_lenient, repair_candidates, repair_label
+from wyckoffkit.label import parse_prototype
+from wyckoffkit.repair import parse_lenient, parse_lenient_prototype, repair_candidates, repair_label
 
 MANGLINGS = {
     "separators lost": lambda label: re.sub("_", "", label),
@@ -112,3 +113,47 @@ def test_what_is_plain_is_normalised_and_said_and_the_rest_refused(text, label, 
     lenient = parse_lenient(text)
     assert format_label(lenient.protostructure) == label
     assert any(change in sentence for sentence in lenient.changes)
+
+
+@given(protostructures())
+def test_labels_in_either_hR_convention_are_read_and_written(protostructure):
+    text = format_label(protostructure, rhombohedral=True)
+    lenient = parse_lenient(text)
+    assert lenient.protostructure == protostructure
+    is_rhombohedral = protostructure.space_group.centring == "R"
+    assert (text != format_label(protostructure)) == bool(lenient.changes) == is_rhombohedral
+    head = text.split(":")[0]
+    assert parse_lenient_prototype(head).prototype == parse_prototype(format_label(protostructure).split(":")[0])
+
+
+# AFLOW Library of Crystallographic Prototypes (Mehl et al., Comput. Mater. Sci. 136, S1, 2017): fluorite, rutile,
+# calcite, black phosphorus; the last as pymatgen's Pearson symbols have it.
+@pytest.mark.parametrize(
+    "text, label",
+    [
+        ("AB2_cF12_225_a_c", "AB2_cF12_225_a_c"),
+        ("A2B_tP6_136_f_a", "AB2_tP6_136_a_f"),
+        ("ABC3_hR10_167_a_b_e", "ABC3_hR30_167_a_b_e"),
+        ("A_oC8_64_f", "A_oC8_64_f"),
+        ("A_oS8_64_1f", "A_oC8_64_f"),
+    ],
+)
+def test_prototypes_of_aflow_are_read(text, label):
+    assert str(parse_lenient_prototype(text).prototype) == label
+
+
+@pytest.mark.parametrize(
+    "text, rule",
+    [
+        ("AB_cF8_225_a_b:Ca-O", "no elements"),
+        ("AB_cF8_225", "not a label"),
+        ("", "not a label"),
+        ("AB2_cF8_225_a_b", "4, 4 atoms, not AB2"),
+        ("AB_cF8_225_a_a", "one orbit"),
+        (None, "text"),
+        ("_" * 500, "not a label"),
+    ],
+)
+def test_what_is_no_prototype_is_a_label_error(text, rule):
+    with pytest.raises(LabelError, match=rule):
+        parse_lenient_prototype(text)

@@ -11,6 +11,21 @@ from typing import NoReturn
 
 from .errors import WyckoffkitError
 
+EXTRAS = {
+    "torch": "model",
+    "safetensors": "model",
+    "pymatgen": "structures",
+    "ase": "structures",
+    "pyxtal": "structures",
+    "aviary": "evaluate",
+    "smact": "evaluate",
+    "plotly": "evaluate",
+    "chgnet": "screen",
+    "distributed": "distributed",
+    "pyarrow": "parquet",
+}
+"""By package that a command may need: the extra that brings it."""
+
 
 @contextmanager
 def named_errors(command: str) -> Iterator[None]:
@@ -30,6 +45,11 @@ def named_errors(command: str) -> Iterator[None]:
         stop(command, f"out of memory{f' ({error})' if str(error) else ''}; give it less at once, or more memory")
     except OSError as error:
         stop(command, system_message(error))
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in EXTRAS:
+            raise
+        stop(command, f"needs {package}, which is not installed: pip install 'wyckoffkit[{EXTRAS[package]}]'")
 
 
 def system_message(error: OSError) -> str:

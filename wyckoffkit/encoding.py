@@ -54,9 +54,18 @@ def encode(protostructure: Protostructure, *, n_elements: int = DEFAULT_N_ELEMEN
     Raises ProtostructureError for an element beyond E, or more than 255 orbits of one element on one position.
     """
     group = protostructure.space_group
-    columns = to_columns([protostructure])
-    _, constrained, unconstrained = columns.dense(group.number, n_elements=n_elements)
-    return WyckoffArrays(group, constrained[0], unconstrained[0])
+    check_encodable(protostructure, n_elements)
+    places = _places(group.number)
+    constrained = np.zeros(len(group.constrained), np.uint8)
+    unconstrained = np.zeros((len(group.unconstrained), n_elements), np.uint8)
+    for orbit in protostructure.orbits:
+        row, is_constrained = places[orbit.letter]
+        z = _ATOMIC_NUMBER[orbit.element]
+        if is_constrained:
+            constrained[row] = z
+        else:
+            unconstrained[row, z - 1] += 1
+    return WyckoffArrays(group, constrained, unconstrained)
 
 
 def decode(arrays: WyckoffArrays) -> Protostructure:
@@ -213,6 +222,14 @@ def _rows(number: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
 
 
 @cache
+def _places(number: int) -> dict[str, tuple[int, bool]]:
+    """For each letter of a group: its row in z0 or z∞, and which of the two (True: z0)."""
+    row, is_constrained = _rows(number)
+    letters = SpaceGroup.from_number(number).letters
+    return dict(zip(letters, zip(row.tolist(), is_constrained.tolist(), strict=True), strict=True))
+
+
+@cache
 def _index(number: int) -> dict[str, int]:
     return {letter: i for i, letter in enumerate(SpaceGroup.from_number(number).letters)}
 
@@ -272,11 +289,14 @@ def concatenate(parts: Sequence[WyckoffColumns]) -> WyckoffColumns:
 
 def check_encodable(protostructure: Protostructure, n_elements: int) -> None:
     """Raise ProtostructureError where `encode` with this E would."""
-    for orbit, count in Counter(protostructure.orbits).items():
+    for orbit in protostructure.orbits:
         if _ATOMIC_NUMBER[orbit.element] > n_elements:
             raise ProtostructureError(
                 f"{orbit.element} is element {_ATOMIC_NUMBER[orbit.element]}, beyond the {n_elements} of this encoding"
             )
+    if len(protostructure.orbits) <= 255:
+        return
+    for orbit, count in Counter(protostructure.orbits).items():
         if count > 255:
             raise ProtostructureError(
                 f"{count} orbits of {orbit.element} on position {orbit.letter}; the tensor form counts to 255"

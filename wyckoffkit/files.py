@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def hold(file: IO[Any] | int, output: Path) -> None:
-    """Keep the lock of an open file (or descriptor) until it is closed. Raises WyckoffkitError where another process has it.
+    """Keep the lock of an open file (or descriptor) until it is closed; WyckoffkitError where another process has it.
 
     File systems without locks (some network ones) are written without.
     """

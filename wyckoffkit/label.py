@@ -107,15 +107,23 @@ def parse_prototype(label: str) -> Prototype:
     return Prototype(head.space_group, head.fields)
 
 
-def format_label(protostructure: Protostructure) -> str:
+def format_label(protostructure: Protostructure, *, rhombohedral: bool = False) -> str:
     """The label of a protostructure, in the setting it is in; `format_label(p.canonical())` is the canonical one.
+
+    With `rhombohedral`, Pearson symbols hR count the atoms of the rhombohedral cell, as AFLOW's own library does;
+    `parse_lenient` reads such labels.
 
     >>> format_label(parse_label("AB_cF8_225_a_b:Ca-O"))
     'AB_cF8_225_a_b:Ca-O'
+    >>> format_label(parse_label("AB6C_hR24_166_a_h_b:Cs-F-Sn"), rhombohedral=True)
+    'AB6C_hR8_166_a_h_b:Cs-F-Sn'
     """
     occupations = protostructure.occupations
     try:
         head = _format_head(protostructure.space_group.number, tuple(occupations.values()))
+        if rhombohedral and protostructure.space_group.centring == "R":
+            n_atoms = protostructure.n_atoms
+            head = head.replace(f"_hR{n_atoms}_", f"_hR{n_atoms // 3}_", 1)
     except ProtostructureError as error:
         raise LabelError(str(error)) from None
     return head + ":" + "-".join(occupations)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import reduce
 from math import gcd
 
-from .elements import ATOMIC_NUMBER
+from .elements import ATOMIC_NUMBER, SYMBOLS
 from .errors import LabelError, ProtostructureError
 from .label import MAX_ORBITS, format_label
-from .protostructure import FORMULA_LETTERS, Orbit, Protostructure, check_constrained
+from .protostructure import FORMULA_LETTERS, Orbit, Protostructure, Prototype, check_constrained
 from .spacegroup import SpaceGroup
 
 _TERM = re.compile(r"([0-9]{0,6})([A-Za-z])")
@@ -87,6 +87,35 @@ def parse_lenient(text: str) -> LenientLabel:
     return LenientLabel(protostructure, tuple(changes))
 
 
+@dataclass(frozen=True, slots=True)
+class LenientPrototype:
+    """A prototype, and what had to be changed in its text."""
+
+    prototype: Prototype
+    changes: tuple[str, ...]
+    """One sentence a change, as for a label; the order of fields is none."""
+
+
+def parse_lenient_prototype(text: str) -> LenientPrototype:
+    """Read a label without elements as `parse_lenient` reads one with them: AFLOW's `AB6C_hR8_148_a_f_b`.
+
+    >>> str(parse_lenient_prototype("AB6C_hR8_148_a_f_b").prototype)
+    'ABC6_hR24_148_a_b_f'
+    """
+    if not isinstance(text, str):
+        raise LabelError(f"a label is text, got {type(text).__name__}")
+    if ":" in text:
+        raise LabelError("a prototype label has no elements, found ':'", text, text.index(":"))
+    # Elements stand in alphabetical order and take no part in what is checked, so any will do.
+    elements = sorted(SYMBOLS[1:])[: max(1, text.count("_") - 2)]
+    try:
+        found = parse_lenient(f"{text.rstrip()}:{'-'.join(elements)}{text[len(text.rstrip()) :]}")
+    except LabelError as error:
+        raise LabelError(error.message, text) from None
+    fields = tuple(found.protostructure.occupations.values())
+    return LenientPrototype(Prototype(found.protostructure.space_group, fields), found.changes)
+
+
 def _check_number_of_orbits(fields: list[str]) -> None:
     held = sum(int(digits or 1) for field in fields for digits, _ in _TERM.findall(field))
     if held > MAX_ORBITS:
@@ -117,7 +146,8 @@ def _compare_formula(formula: str, p: Protostructure, elements: list[str], chang
     due = [composition[element] for element in elements]
     same_ratios = len(given) == len(due) and all(g * due[0] == d * given[0] for g, d in zip(given, due, strict=True))
     if not same_ratios or 0 in given or "".join(letter for letter, _ in terms) != FORMULA_LETTERS[: len(terms)]:
-        raise ProtostructureError(f"the positions hold {dict(zip(elements, due, strict=True))}, not {formula}")
+        amounts = ", ".join(map(str, due))
+        raise ProtostructureError(f"the fields of positions hold {amounts} atoms, not {formula}")
     if reduce(gcd, given) != 1:
         changes.append(f"the formula is reduced: {formula}")
     elif any(digits == "1" or digits.startswith("0") for _, digits in terms):

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from .errors import DatasetError
 
@@ -29,6 +29,47 @@ def compression(path: Path) -> str | None:
     return next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
 
 
+class _ZstdReader(io.RawIOBase):
+    """What a zstd stream holds. The reader of zstandard takes one that is cut off for one that ends there."""
+
+    # A block of 4 bytes can hold 128 KiB, so what is unpacked at a time stays below 64 MiB.
+    _STEP = 2048
+
+    def __init__(self, raw: IO[bytes], zstandard: Any) -> None:
+        self._raw = raw
+        self._zstandard = zstandard
+        self._frame: Any = None
+        self._packed = b""
+        self._unpacked = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._unpacked:
+            self._packed = self._packed or self._raw.read(self._STEP)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("the zstd stream ends before its end is marked")
+                return 0
+            self._unpack()
+        n = min(len(buffer), len(self._unpacked))
+        buffer[:n] = self._unpacked[:n]
+        self._unpacked = self._unpacked[n:]
+        return n
+
+    def _unpack(self) -> None:
+        if self._frame is None:
+            self._frame = self._zstandard.ZstdDecompressor().decompressobj()
+        try:
+            self._unpacked = memoryview(self._frame.decompress(self._packed))
+        except self._zstandard.ZstdError as error:
+            raise EOFError(f"not a zstd stream: {error}") from None
+        self._packed = b""
+        if self._frame.eof:
+            self._packed, self._frame = self._frame.unused_data, None
+
+
 def decompressed(raw: IO[bytes], kind: str | None, path: Path) -> IO[bytes]:
     """What a compressed stream holds; `path` is for messages. Closing it does not close `raw`, except where plain."""
     match kind:
@@ -43,8 +84,7 @@ def decompressed(raw: IO[bytes], kind: str | None, path: Path) -> IO[bytes]:
                 zstandard = importlib.import_module("zstandard")
             except ImportError:
                 raise DatasetError(f"{path}: zstd files need the package zstandard: pip install zstandard") from None
-            reader = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-            return io.BufferedReader(reader)
+            return io.BufferedReader(_ZstdReader(raw, zstandard))
         case _:
             return raw
 

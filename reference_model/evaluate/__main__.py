@@ -54,8 +54,8 @@ def main(
     fwd: Annotated[bool, typer.Option(help="Whether to embed the samples at all.")] = True,
     symprec: Annotated[float, typer.Option(min=1e-6, help="Tolerance in Å for labels of structures.")] = 0.1,
     symprec_sweep: Annotated[
-        bool, typer.Option("--symprec-sweep", help="Label structures at four tolerances.")
-    ] = False,
+        bool, typer.Option(help="Whether structures are labelled at four tolerances, to see what depends on them.")
+    ] = True,
     seconds: Annotated[float | None, typer.Option(min=0, help="How long sampling took, for novel a minute.")] = None,
     seed: Annotated[int, typer.Option(help="Of the resampling behind intervals.")] = 0,
     compare: Annotated[

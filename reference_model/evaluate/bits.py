@@ -36,7 +36,9 @@ class Likelihoods:
     bits: dict[str, Estimate]
     """Means over `samples`, `held-out` and `training` materials."""
     differences: dict[str, Estimate]
-    """`held-out less training`: 0 without memory. `held-out less samples`: 0 for a model whose law is the data's."""
+    """`held-out less training`: 0 without memory. `held-out less samples`: 0 for a model whose law is the data's,
+    below 0 where it draws more widely.
+    """
     beyond: dict[str, int]
     """Materials of each set to which the model gives no probability at all; they are in no mean."""
     note: str = ""

@@ -21,6 +21,7 @@ from .table import PLAIN
 
 Contents = Sequence[tuple[str, Mapping[str, Any]]]
 Lines = tuple[float | None, float | None]
+ENERGY = "predicted_formation_energy_ev_per_atom"
 # Where a measure lies in `embedding`, its name, factor, and what the training set drawn with replacement shows.
 EMBEDDED: tuple[tuple[tuple[str, ...], str, float, float | None], ...] = (
     (("fwd", "raw"), "FWD, raw", 1.0, None),
@@ -31,6 +32,11 @@ EMBEDDED: tuple[tuple[tuple[str, ...], str, float, float | None], ...] = (
     (("recall",), "recall", 100.0, None),
     (("density",), "density", 1.0, None),
     (("coverage",), "coverage", 100.0, None),
+    *(
+        ((ENERGY, kind, quantile), f"formation energy {quantile}, {kind}, eV/atom", 1.0, None)
+        for quantile in ("Q10", "Q50", "Q90")
+        for kind in ("all", "novel")
+    ),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -55,6 +56,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
         "held-out: real data outside the training set; resampled: the training set drawn with replacement",
         highlight=False,
     )
+    if evaluation.sweep:
+        _show_sweep(evaluation.sweep, console)
     _show_failures(evaluation, console)
     for note in evaluation.notes:
         console.print(note, highlight=False)
@@ -108,6 +111,14 @@ def _add_bits(table: Table, found: Likelihoods) -> None:
     for name, n in found.beyond.items():
         if n:
             table.add_row(f"{name} to which the model gives no probability", f"{n:,}")
+
+
+def _show_sweep(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    names = [name for name in rows[0] if name != "symprec"]
+    table = Table("symprec, Å", *names, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(f"{row['symprec']:g}", *(f"{100 * row[name]['value']:.2f} %" for name in names))
+    console.print(table)
 
 
 def _show_failures(evaluation: Evaluation, console: Console) -> None:

@@ -109,7 +109,7 @@ def _likelihoods(found: Mapping[str, Any] | None) -> list[str]:
         _figure(
             charts.intervals(rows, {}, "-log2 p of the model, mean (less is likelier)", from_zero=False),
             f"{said}. Held-out less training is 0 for a model without memory; held-out less samples is 0 for one that "
-            f"draws as widely as the data.{lost}",
+            f"draws as widely as the data, below 0 for one that draws more widely.{lost}",
             shape="narrow",
         ),
     ]

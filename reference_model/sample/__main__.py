@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandline import named_errors
+
 from ..threads import set_threads
 
 
@@ -98,8 +100,6 @@ def main(
     set_threads(threads)
     from rich.console import Console
 
-    from wyckoffkit.commandline import named_errors
-
     from .command import run
 
     console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
@@ -136,4 +136,5 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(app(prog_name="python -m reference_model.sample"))
+    with named_errors("sample"):
+        sys.exit(app(prog_name="python -m reference_model.sample"))

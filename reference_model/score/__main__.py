@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandline import named_errors
+
 from ..threads import set_threads
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -52,8 +54,6 @@ def main(
     set_threads(threads)
     from rich.console import Console
 
-    from wyckoffkit.commandline import named_errors
-
     from .command import run
 
     console = Console(stderr=True, soft_wrap=True)
@@ -76,4 +76,5 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(app(prog_name="python -m reference_model.score"))
+    with named_errors("score"):
+        sys.exit(app(prog_name="python -m reference_model.score"))

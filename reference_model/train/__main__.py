@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from wyckoffkit.commandline import named_errors
+
 
 class ObjectiveName(StrEnum):
     d3pm = "d3pm"
@@ -87,8 +89,6 @@ def main(
     import torch
     from rich.console import Console
 
-    from wyckoffkit.commandline import named_errors
-
     from .choices import choose
     from .runlog import live_progress
     from .start import train
@@ -107,4 +107,5 @@ def main(
 
 
 if __name__ == "__main__":
-    sys.exit(app(prog_name="python -m reference_model.train"))
+    with named_errors("train"):
+        sys.exit(app(prog_name="python -m reference_model.train"))

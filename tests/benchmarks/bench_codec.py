@@ -1,12 +1,16 @@
 """Labels and tensors against pymatgen, aviary and the paper's code: one thread, CPU seconds, the same labels.
 
 usage: bench_codec.py [LABELS]     default: ../shared/data/wbm/wbm_labels.csv.gz, else random labels
+
+WYCKOFFDIFF names a checkout of the paper's code, WYCKOFFDIFF_PYTHON an interpreter that has what it needs (this one
+otherwise); without a checkout its part is left out.
 """
 
 from __future__ import annotations
 
 import csv
 import gzip
+import json
 import os
 import random
 import subprocess
@@ -16,6 +20,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WBM = ROOT.parent / "shared" / "data" / "wbm" / "wbm_labels.csv.gz"
+
+
+PAPER_N = 500  # labels for the paper's code, which does some hundreds a second
 
 
 def seconds(work, repeat=3):
@@ -87,17 +94,73 @@ def bench_parse(labels, distinct):
 
 
 def bench_tensors(labels, parsed):
-    from wyckoffkit import format_label, parse_label
+    from wyckoffkit import decode, encode, format_label, parse_label
     from wyckoffkit.encoding import to_columns
 
+    def tensors():
+        columns = to_columns(map(parse_label, labels))
+        return [columns.dense(n) for n in range(1, 231)]
+
+    some = parsed[:20_000]
+    arrays = [encode(p) for p in some]
+    paper = paper_rates(labels[:PAPER_N])
     rate("label → columns", len(labels), lambda: to_columns(map(parse_label, labels)))
+    rate("label → dense tensors, in batches", len(labels), tensors, paper and paper["encode"])
+    one = lambda: [encode(parse_label(x)) for x in labels[:20_000]]  # noqa: E731 - all together they fill the memory
+    rate("label → dense tensors, one at a time", len(some), one, paper and paper["encode"])
     columns = to_columns(parsed)
-    rate("columns → dense tensors, all groups", len(labels), lambda: [columns.dense(n) for n in range(1, 231)])
     rate("columns → label", len(labels), lambda: [format_label(p) for p in columns])
-    ours = rate("columns → canonical label", len(labels), lambda: [format_label(p.canonical()) for p in columns])
-    floor = sum(column.nbytes for column in (columns.position, columns.element, columns.count, columns.offset))
-    print(f"{'columns, bytes a material':<58} {floor / len(columns) + 1:>12.1f}")
-    return ours
+    theirs = paper and paper["decode"]
+    rate("columns → canonical label", len(labels), lambda: [format_label(p.canonical()) for p in columns], theirs)
+    rate(
+        "dense tensors → canonical label, one at a time",
+        len(arrays),
+        lambda: [format_label(decode(x).canonical()) for x in arrays],
+        theirs,
+    )
+    bench_floor(labels, columns)
+
+
+def paper_rates(labels):
+    """Rates of the paper's code in a process of its own; None, with a message, where it cannot run."""
+    checkout = os.environ.get("WYCKOFFDIFF")
+    if not checkout:
+        print("the paper's code: not measured (WYCKOFFDIFF names no checkout)")
+        return None
+    command = [os.environ.get("WYCKOFFDIFF_PYTHON", sys.executable), str(Path(__file__).with_name("paper_codec.py"))]
+    done = subprocess.run([*command, checkout], input="\n".join(labels), capture_output=True, text=True)
+    if done.returncode:
+        print(f"the paper's code: not measured ({done.stderr.strip().splitlines()[-1]})")
+        return None
+    found = json.loads(done.stdout)
+    print(f"{'the paper, label → tensors':<58} {found['encode']:>12,.0f} a CPU second")
+    print(f"{'the paper, tensors → canonical label':<58} {found['decode']:>12,.0f} a CPU second")
+    equal = sum(map(str.__eq__, found["labels"], labels))
+    print(f"{'labels that the paper gives back as they were':<58} {equal:>12,} of {len(labels):,}")
+    return found
+
+
+def bench_floor(labels, columns):
+    """What no codec of these columns can beat: one gather and one scatter a slot, and the bytes it must write."""
+    import numpy as np
+
+    from wyckoffkit import SpaceGroup
+
+    slots = len(columns.position)
+    material = np.repeat(np.arange(len(columns)), np.diff(columns.offset))
+    table = np.random.default_rng(0).integers(0, 27, 231 * 27)
+    key = columns.space_group[material].astype(np.int64) * 27 + columns.position
+    rate("floor: a table gather for each slot of the material", len(labels), lambda: table[key])
+    members = np.bincount(columns.space_group, minlength=231).tolist()
+    cells = sum(members[g] * len(SpaceGroup.from_number(g).unconstrained) * 100 for g in range(1, 231))
+    rate("floor: writing the bytes of the dense tensors", len(labels), lambda: np.ones(cells, np.uint8))
+    dense = rate("columns → dense tensors, all groups", len(labels), lambda: [columns.dense(n) for n in range(1, 231)])
+    text = sum(map(len, labels)) / len(labels)
+    held = sum(x.nbytes for x in (columns.position, columns.element, columns.count, columns.offset)) / len(columns) + 1
+    print(
+        f"a material: {text:.1f} bytes of text, {slots / len(columns):.2f} slots, {held:.1f} bytes in columns, "
+        f"{cells / len(columns):.0f} dense ({cells / len(columns) * dense / 1e9:.1f} GB a CPU second written)"
+    )
 
 
 def bench_canonical(labels, parsed):

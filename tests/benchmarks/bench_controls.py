@@ -52,6 +52,7 @@ SHOWN = (
     "recall",
     "density",
     "coverage",
+    *(f"formation energy {quantile}, all, eV/atom" for quantile in ("Q10", "Q50", "Q90")),
     "space group: Jensen–Shannon, bits",
     "element: Jensen–Shannon, bits",
     "arity: Jensen–Shannon, bits",

@@ -32,14 +32,18 @@ FILES = (
 
 def pytest(*arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"HYPOTHESIS_PROFILE": "thorough", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    # `addopts` of the project would change what is printed.
+    command = [sys.executable, "-m", "pytest", "-q", "-o", "addopts=", "-p", "no:cacheprovider", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
 
 def laws(files: list[str]) -> list[str]:
     """Node ids of all tests that hypothesis runs."""
-    found = pytest("--collect-only", "-m", "hypothesis", *files).stdout.splitlines()
-    return [line for line in found if "::" in line]
+    done = pytest("--collect-only", "-m", "hypothesis", *files)
+    found = [line for line in done.stdout.splitlines() if "::" in line]
+    if not found:
+        raise SystemExit(f"no law was collected:\n{done.stdout}{done.stderr}")
+    return found
 
 
 def run(law: str) -> dict[str, object]:

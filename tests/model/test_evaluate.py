@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from reference_model.evaluate.__main__ import app
 from reference_model.reference import build_reference, write_reference
+from reference_model.sample.model import DEFAULT
 from wyckoffkit import parse_label
 from wyckoffkit.encoding import to_columns
 
@@ -76,6 +77,36 @@ def test_what_can_be_counted_by_hand_is_counted(tmp_path, reference):
     assert metrics["novel a minute"] == (pytest.approx(6), 7)
     assert metrics["in groups 1–15 (triclinic, monoclinic)"] == (0, 5)
     assert "71.43 %" in out
+
+
+@pytest.mark.skipif(not DEFAULT.exists(), reason="no model is shipped")
+def test_with_the_model_its_bits_are_told_and_that_it_saw_other_data(tmp_path, reference):
+    found, out = evaluate(tmp_path, reference, SAMPLES, "--no-fwd", "--model", "shipped")
+    bits = found["likelihoods"]["bits_a_material"]
+    # Five valid samples, no held-out data, four training materials.
+    assert {name: row["n"] for name, row in bits.items()} == {"samples": 5, "training": 4}
+    assert all(row["low"] < row["value"] < row["high"] for row in bits.values())
+    assert found["likelihoods"]["differences"] == {}
+    assert "the model was trained on other data" in found["notes"]
+    assert f"{bits['samples']['value']:.2f}" in out
+
+
+def test_structures_are_labelled_at_four_tolerances(tmp_path, reference):
+    # Halite (Wyckoff 1931), one chlorine 0.05 Å off: seen at tolerances below that.
+    cell = "_cell_length_a 5.64\n_cell_length_b 5.64\n_cell_length_c 5.64\n" + "".join(
+        f"_cell_angle_{name} 90\n" for name in ("alpha", "beta", "gamma")
+    )
+    sites = [(z + 0.0, x, y) for x, y, z in ((0, 0, 0), (0, 0.5, 0.5), (0.5, 0, 0.5), (0.5, 0.5, 0))]
+    rows = [("Na", *site) for site in sites] + [("Cl", x + 0.5, y, z) for x, y, z in sites]
+    rows[-1] = ("Cl", rows[-1][1], rows[-1][2], rows[-1][3] + 0.05 / 5.64)
+    loop = "loop_\n_atom_site_type_symbol\n" + "".join(f"_atom_site_fract_{axis}\n" for axis in "xyz")
+    (tmp_path / "a.cif").write_text("data_x\n" + cell + loop + "".join(f"{e} {x} {y} {z}\n" for e, x, y, z in rows))
+    code, out, error = run(tmp_path / "a.cif", "--reference", reference, "--no-fwd", "--json", tmp_path / "out.json")
+    assert code == 0, error
+    sweep = json.loads((tmp_path / "out.json").read_text())["symprec_sweep"]
+    assert [row["symprec"] for row in sweep] == [0.01, 0.03, 0.1, 0.3]
+    assert [row["novel"]["value"] for row in sweep] == [1, 1, 0, 0]
+    assert "symprec, Å" in out
 
 
 def test_rejected_lines_are_listed_with_line_and_reason(tmp_path, reference):

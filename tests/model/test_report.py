@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -146,6 +149,43 @@ def test_the_smallest_samples_have_a_whole_report(files, tmp_path, monkeypatch, 
         ElementTree.fromstring(chart)
         assert not re.search(r'="[^"]*(nan|inf)', chart)
     json.loads((tmp_path / "few.json").read_text(), parse_constant=pytest.fail)
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+# Each page in a frame as wide as a phone, and as a desktop: how wide its contents are, and how many charts have a size.
+PROBE = """<body><script>
+const found = [];
+for (const page of PAGES) for (const width of [400, 1200]) {
+  const frame = document.createElement("iframe");
+  frame.style.width = width + "px"; frame.srcdoc = page; document.body.append(frame);
+  frame.onload = () => {
+    const inside = frame.contentDocument, charts = [...inside.querySelectorAll("figure svg.chart")];
+    const drawn = charts.filter(chart => chart.getBoundingClientRect().height > 5).length;
+    found.push({width, wide: inside.documentElement.scrollWidth, charts: charts.length, drawn});
+    document.title = JSON.stringify(found);
+  };
+}
+</script></body>"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+def test_no_page_is_wider_than_a_phone_and_every_chart_is_drawn(tmp_path, files, content):
+    from reference_model.evaluate.compare import html_table, plots
+    from reference_model.report import render_comparison
+
+    both = [("one", with_embedding(content)), ("a model with a name that is much too long", with_embedding(content))]
+    pages = [render(content), render_comparison([name for name, _ in both], plots(both), html_table(both))]
+    (tmp_path / "probe.html").write_text(PROBE.replace("PAGES", json.dumps(pages).replace("</", "<\\/")))
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+    asked = [*command, "--virtual-time-budget=10000", "--dump-dom", f"file://{tmp_path / 'probe.html'}"]
+    shown = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=300).stdout
+    found = json.loads(html.unescape(re.search(r"<title>(.*?)</title>", shown)[1]))
+    assert len(found) == 4
+    for page in found:
+        assert page["wide"] <= page["width"]
+        assert page["drawn"] == page["charts"] > 5
 
 
 def test_every_element_has_its_own_place():

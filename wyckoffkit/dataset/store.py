@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .. import __version__, tables
 from ..encoding import DEFAULT_N_ELEMENTS, WyckoffColumns
-from ..errors import DatasetError
+from ..errors import DatasetError, WyckoffkitError
 from ..protostructure import DEFAULT_PROFILE
 from .form import (
     COLUMNS,
@@ -29,6 +29,7 @@ from .form import (
     positions_digest,
     unit_of,
 )
+from .seal import check_seal, seal_of
 
 _CHUNK = 65_536  # rows; a chunk is what gzip packs at once
 _REQUIRED = ("format_version", "positions_digest", "profile", "n_elements", "max_count")
@@ -74,7 +75,7 @@ def write_dataset(
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb") as file:
-            file.write(image)
+            file.write(image + seal_of(image))
             file.flush()
             os.fsync(file.fileno())
         os.replace(partial, path)
@@ -181,10 +182,14 @@ def open_dataset(path: str | Path) -> Iterator[h5py.File]:
     if not path.stat().st_size:
         raise DatasetError(f"{path}: the file is empty")
     try:
+        check_seal(path)
         with h5py.File(path, "r") as file:
             _check_root(path, file.attrs)
+            _check_members(path, file)
             yield file
-    except (OSError, RuntimeError) as error:
+    except WyckoffkitError:
+        raise
+    except Exception as error:  # HDF5 and its binding raise whatever a damaged byte leads them to
         raise DatasetError(f"{path}: {_reason(path, error)}") from None
 
 
@@ -216,6 +221,18 @@ def _check_root(path: Path, root: Mapping[str, Any]) -> None:
             f"{path}: made with other tables of Wyckoff positions (digest {str(root['positions_digest'])[:12]}…, here "
             f"{positions_digest()[:12]}…), so its numbers mean other letters; build it again"
         )
+
+
+def _check_members(path: Path, group: h5py.Group) -> None:
+    """All data lie in the file itself: HDF5 would follow a name to other files."""
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise DatasetError(f"{path}: {name} is a link to elsewhere, a dataset holds its data itself")
+        item = group[name]
+        if isinstance(item, h5py.Group):
+            _check_members(path, item)
+        elif item.external or item.is_virtual:
+            raise DatasetError(f"{path}: {name} lies in another file, a dataset holds its data itself")
 
 
 def _read(path: Path, file: h5py.File) -> Dataset:

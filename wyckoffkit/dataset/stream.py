@@ -15,6 +15,7 @@ from ..encoding import WyckoffColumns
 from ..errors import DatasetError
 from ..spool import BLOCK, ColumnSpool
 from .form import COLUMNS, NO_REJECTED, REJECTED_TEXTS, SPLITS, TEXTS
+from .seal import seal
 from .store import open_dataset, put_column, root_attributes
 
 
@@ -44,6 +45,7 @@ def write_spool(path: Path, spool: ColumnSpool, *, n_elements: int, profile: str
         group = file.create_group("rejected")
         for name in REJECTED_TEXTS:
             put_column(group, name, np.zeros(0, "S1"))
+    seal(path)
 
 
 def _numbers(n: int) -> Iterator[NDArray[np.bytes_]]:

@@ -1,4 +1,4 @@
-"""The paper's section 5 in one go: choose, realize and relax, place above the hull, report; resumable at every step."""
+"""The paper's section 5 in one go: choose, rank, realize and relax, place above the hull; resumable at every step."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from ..errors import DatasetError
 from ..hull import Hull, Rates, hull_rows, rates
-from ..label import format_label, parse_label
 from ..protostructure import Protostructure
 from ..realize.record import Row
-from ..relax import DEFAULT_CALCULATOR, RelaxOptions, read_relaxed, relax_many
+from ..relax import DEFAULT_CALCULATOR, RelaxOptions, loaded_calculator, read_relaxed, relax_many
+from .rank import Candidate, Judge, rank, read_candidates, write_candidates
 from .select import Selection, Wanted
 
-CANDIDATES_NAME = "candidates.txt"
+CANDIDATES_NAME = "candidates.csv"
 HULL_NAME = "hull.jsonl"
 
 
@@ -27,23 +27,30 @@ class DiscoverOptions:
     wanted: Wanted = field(default_factory=Wanted)
     relax: RelaxOptions = field(default_factory=RelaxOptions)
     calculator: str = DEFAULT_CALCULATOR
+    source: str = ""
+    """Where the labels come from, in words: a folder goes on with no others."""
     budget: float | None = None
     """Minutes, after which no further candidate is begun; None: all of them."""
     metastable_up_to: float = 0.1
     """eV/atom above the hull."""
-    jobs: int = 1
+    jobs: int = 0
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Discovery:
     """What came of it; rows are those of `hull_rows`, the most stable first, then those that failed."""
 
-    candidates: int
+    candidates: tuple[Candidate, ...]
+    """In the order in which they were taken up."""
     refused: dict[str, int]
     relaxed: int
     failed: int
     rows: tuple[Row, ...]
     rates: Rates
+    scale: str
+    """Of the energies."""
+    calculator: str
 
 
 def discover(
@@ -52,29 +59,40 @@ def discover(
     hull: Hull,
     options: DiscoverOptions,
     *,
+    judge: Judge | None = None,
     on_row: Callable[[Row, int], None] | None = None,
 ) -> Discovery:
-    """Candidates among protostructures, relaxed and placed above the hull.
+    """Candidates among protostructures, the most promising first, relaxed and placed above the hull.
 
     `folder` keeps the candidates (so that a second run goes on with them and reads no protostructures), the relaxations
-    and the hull. `on_row` hears of each relaxation, with the number of candidates.
+    and the hull. `judge` says what is promising before anything is relaxed; without one, their order is kept. `on_row`
+    hears of each relaxation, with the number of candidates.
     """
+    calculator = loaded_calculator(options.calculator)
+    hull.check(calculator.scale, calculator.name)
     folder.mkdir(parents=True, exist_ok=True)
-    candidates, refused = _candidates(protostructures, folder, options.wanted)
+    candidates, refused = _candidates(protostructures, folder, options, hull, judge)
     failed = 0
-    begun = _until(candidates, options.budget)
-    for row in relax_many(begun, folder, options.relax, calculator=options.calculator, jobs=options.jobs):
+    rows = relax_many(
+        _until([c.protostructure for c in candidates], options.budget),
+        folder,
+        options.relax,
+        calculator=options.calculator,
+        jobs=options.jobs,
+        batch=options.batch,
+    )
+    for row in rows:
         failed += row["outcome"] != "relaxed"
         if on_row:
             on_row(row, len(candidates))
-    rows = list(
-        hull_rows(read_relaxed(folder), hull, known=options.wanted.known, metastable_up_to=options.metastable_up_to)
-    )
-    rows.sort(key=lambda row: row.get("energy_above_hull", float("inf")))
-    (folder / HULL_NAME).write_text(
-        "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
-    )
-    return Discovery(len(candidates), refused, len(rows), failed, tuple(rows), rates(rows))
+    known, up_to = options.wanted.known, options.metastable_up_to
+    placed = list(hull_rows(read_relaxed(folder), hull, known=known, metastable_up_to=up_to))
+    placed.sort(key=lambda row: row.get("energy_above_hull", float("inf")))
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in placed]
+    (folder / HULL_NAME).write_text("".join(lines), encoding="utf-8")
+    found = rates(placed)
+    scale = hull.references.scale
+    return Discovery(candidates, refused, len(placed), failed, tuple(placed), found, scale, calculator.name)
 
 
 def _until(candidates: Iterable[Protostructure], minutes: float | None) -> Iterator[Protostructure]:
@@ -86,17 +104,27 @@ def _until(candidates: Iterable[Protostructure], minutes: float | None) -> Itera
 
 
 def _candidates(
-    protostructures: Iterable[Protostructure], folder: Path, wanted: Wanted
-) -> tuple[list[Protostructure], dict[str, int]]:
+    protostructures: Iterable[Protostructure],
+    folder: Path,
+    options: DiscoverOptions,
+    hull: Hull,
+    judge: Judge | None,
+) -> tuple[tuple[Candidate, ...], dict[str, int]]:
     path = folder / CANDIDATES_NAME
-    counts = path.with_suffix(".json")
-    if path.exists() and counts.exists():
+    about = path.with_suffix(".json")
+    settings = {"source": options.source, "wanted": options.wanted.words(), "ranked": judge is not None}
+    if path.exists() and about.exists():
         try:
-            return [parse_label(line) for line in path.read_text().split()], json.loads(counts.read_text())
-        except ValueError as error:
+            begun = json.loads(about.read_text(encoding="utf-8"))
+            if begun["settings"] != settings:
+                raise DatasetError(
+                    f"{path}: begun with {begun['settings']}, now {settings}. Go on with the same, or write elsewhere"
+                )
+            return read_candidates(path), begun["refused"]
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise DatasetError(f"{path}: not what discover wrote: {error}") from None
-    selection = Selection(wanted)
-    chosen = list(selection.choose(protostructures))
-    path.write_text("".join(format_label(p) + "\n" for p in chosen), encoding="utf-8")
-    counts.write_text(json.dumps(selection.refused) + "\n", encoding="utf-8")
-    return chosen, dict(selection.refused)
+    selection = Selection(options.wanted)
+    candidates = rank(list(selection.choose(protostructures)), hull, judge)
+    write_candidates(path, candidates)
+    about.write_text(json.dumps({"settings": settings, "refused": selection.refused}) + "\n", encoding="utf-8")
+    return candidates, dict(selection.refused)

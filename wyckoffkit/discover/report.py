@@ -1,85 +1,112 @@
-"""What was found, for people: a page of the best candidates with pictures, and VASP inputs for them."""
+"""What was found, for people: a page of the best candidates, their phase diagrams, and VASP inputs for them."""
 
 from __future__ import annotations
 
 import base64
 import html
-import io
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
+from ..hull import Hull, plot_system
 from ..hull.compatibility import quiet
+from ..label import format_label, parse_label
 from ..realize.files import structure_dict
 from ..realize.many import file_stem
 from ..realize.record import Row
 from ..relax import read_relaxed
 from ..relax.search import crystal_in
-from ..symmetry.crystal import Crystal
 from .pipeline import Discovery
+from .rank import Candidate
+from .viewer import canvas, script
+
+# Phase diagrams on the page, at most.
+_DIAGRAMS = 12
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; color: #1d2730 }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d2730 }
 table { border-collapse: collapse; width: 100% }
-td, th { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid #dde3e8 }
-td.n { text-align: right; font-variant-numeric: tabular-nums }
+td, th { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid #dde3e8; vertical-align: middle }
+td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 td.stable { color: #1b6b5a; font-weight: 600 }
-img { height: 110px }
+code { overflow-wrap: anywhere }
+canvas { width: 150px; height: 150px; cursor: grab; touch-action: none; display: block }
+.key { font-size: .8rem } .key span { margin-right: .6rem }
+.key i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .2em }
+.key i { border: 1px solid #555 }
+.diagrams { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }
+.diagrams img { width: 100% }
+.scroll { overflow-x: auto }
 """
 _HEAD = """
-<tr><th></th><th>label</th><th>above hull<br>meV/atom</th><th>formation<br>eV/atom</th><th>kept its label</th>
-<th>would turn into</th></tr>
+<tr><th>primitive cell<br>(drag to turn)</th><th>label</th><th>above hull<br>meV/atom</th><th>formation<br>eV/atom</th>
+<th>predicted<br>formation</th><th>bits</th><th>when its symmetry<br>was released</th><th>would turn into</th></tr>
 """
 
 
-def write_report(folder: Path, discovery: Discovery, *, best: int = 20) -> Path:
-    """`report.html` in the folder, self-contained."""
+def write_report(folder: Path, discovery: Discovery, hull: Hull, *, best: int = 20) -> Path:
+    """`report.html` in the folder, self-contained; phase diagrams of the best's systems also as PNG in `diagrams/`."""
     relaxed = {row["label"]: row for row in read_relaxed(folder)}
-    found = discovery.rates
-    told = ", ".join(f"{n} {reason}" for reason, n in sorted(discovery.refused.items(), key=lambda item: -item[1]))
-    placed = [row for row in discovery.rows if row["outcome"] == "placed"][:best]
-    counts = (
-        f"{discovery.candidates} candidates ({told or 'none refused'}); {discovery.relaxed} relaxed, "
-        f"{discovery.failed} failed. On or below the hull {found.stable}, metastable {found.metastable}; unique and "
-        f"novel of these {found.sun} and {found.msun}."
-    )
+    judged = {format_label(c.protostructure): c for c in discovery.candidates}
+    placed = [row for row in discovery.rows if row["outcome"] == "placed"]
     lines = [
-        "<!doctype html><meta charset='utf-8'><title>Candidates</title>",
-        f"<style>{_STYLE}</style><h1>Candidates</h1><p>{html.escape(counts)}</p><table>{_HEAD}",
-        *(_row(row, relaxed[row["label"]]) for row in placed),
-        "</table>",
+        "<!doctype html><html lang='en'><meta charset='utf-8'><title>Candidates</title>",
+        f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style><h1>Candidates</h1>",
+        *(f"<p>{html.escape(text)}</p>" for text in _summary(discovery, hull)),
+        f"<div class='scroll'><table>{_HEAD}",
+        *(_row(row, relaxed[row["label"]], judged[row["label"]]) for row in placed[:best]),
+        "</table></div>",
+        *_diagrams(folder, hull, placed, best),
+        f"<script>{script()}</script></html>",
     ]
     path = folder / "report.html"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
-def _row(row: Row, relaxed: Row) -> str:
+def _summary(discovery: Discovery, hull: Hull) -> list[str]:
+    found = discovery.rates
+    told = ", ".join(f"{n} {reason}" for reason, n in sorted(discovery.refused.items(), key=lambda item: -item[1]))
+    left = len(discovery.candidates) - discovery.relaxed - discovery.failed
+    counts = (
+        f"{len(discovery.candidates)} candidates (not chosen: {told or 'none'}); {discovery.relaxed} relaxed, "
+        f"{discovery.failed} failed, {left} not begun. On or below the hull {found.stable}, metastable "
+        f"{found.metastable}; unique and novel of these {found.sun} and {found.msun}."
+    )
+    energies = (
+        f"Energies by {discovery.calculator}, on the scale '{discovery.scale}'. The hull: "
+        f"{Path(hull.references.source).name}, {len(hull.references.entries)} entries. A calculator's errors are tens "
+        "of meV/atom: what is on the hull here is a candidate for DFT, and no more."
+    )
+    return [counts, energies]
+
+
+def _row(row: Row, relaxed: Row, candidate: Candidate) -> str:
     parts = ", ".join(f"{share:.2f} {name}" for name, share in row["decomposition"].items())
-    stable = " stable" if row["stable"] else ""
-    kept = "yes" if relaxed["kept"] else f"now {relaxed['label_free']}"
+    kept = "kept its label" if relaxed["kept"] else f"now {relaxed['label_free']}"
+    predicted = "" if candidate.formation_energy is None else f"{candidate.formation_energy:+.3f}"
+    bits = "" if candidate.bits is None else f"{candidate.bits:.1f}"
     return (
-        f"<tr><td>{_picture(crystal_in(relaxed))}</td><td>{html.escape(row['label'])}</td>"
-        f"<td class='n{stable}'>{row['energy_above_hull'] * 1000:+.0f}</td>"
-        f"<td class='n'>{row['formation_energy']:+.3f}</td><td>{html.escape(kept)}</td>"
-        f"<td>{html.escape(parts)}</td></tr>"
+        f"<tr><td>{canvas(crystal_in(relaxed))}</td><td><code>{html.escape(row['label'])}</code></td>"
+        f"<td class='n{' stable' if row['stable'] else ''}'>{row['energy_above_hull'] * 1000:+.0f}</td>"
+        f"<td class='n'>{row['formation_energy']:+.3f}</td><td class='n'>{predicted}</td><td class='n'>{bits}</td>"
+        f"<td>{html.escape(kept)}</td><td>{html.escape(parts)}</td></tr>"
     )
 
 
-def _picture(crystal: Crystal) -> str:
-    """The primitive cell, drawn by ASE, as an image in the page."""
-    from matplotlib.figure import Figure
-
-    atoms = import_module("ase").Atoms(
-        numbers=crystal.numbers, scaled_positions=crystal.frac, cell=crystal.lattice, pbc=True
-    )
-    figure = Figure(figsize=(2, 2))
-    axes: Any = figure.add_subplot()
-    axes.axis("off")
-    import_module("ase.visualize.plot").plot_atoms(atoms, axes, rotation="10x,-15y")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
-    return f"<img alt='' src='data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}'>"
+def _diagrams(folder: Path, hull: Hull, placed: list[Row], best: int) -> Iterable[str]:
+    systems = dict.fromkeys(tuple(parse_label(row["label"]).composition) for row in placed[:best])
+    shown = [system for system in systems if len(system) in (2, 3)][:_DIAGRAMS]
+    if not shown:
+        return
+    yield "<h2>Phase diagrams</h2><div class='diagrams'>"
+    for system in shown:
+        name = "-".join(system)
+        path = folder / "diagrams" / f"{name}.png"
+        plot_system(hull, system, placed, path)
+        data = base64.b64encode(path.read_bytes()).decode()
+        yield f"<img alt='Phase diagram of {name}' src='data:image/png;base64,{data}'>"
+    yield "</div>"
 
 
 def write_vasp_inputs(folder: Path, discovery: Discovery, *, best: int = 20) -> int:

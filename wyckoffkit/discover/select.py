@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -56,8 +56,19 @@ class Wanted:
     """In the primitive cell, at most."""
     charge_neutral: bool = False
     """Oxidation states that add up to nothing exist, by smact."""
-    known: frozenset[str] = frozenset()
+    known: Collection[str] = frozenset()
     """Labels (canonical, affine) that are not novel."""
+
+    def words(self) -> str:
+        """In words, to tell whether a folder was begun with others; of what is known, how much."""
+        parts = [
+            "all elements" if len(self.allowed) == len(ATOMIC_NUMBER) else ",".join(sorted(self.allowed)),
+            "without " + ",".join(sorted(self.without)),
+            f"at most {self.most_atoms} atoms" if self.most_atoms else "",
+            "charge neutral" if self.charge_neutral else "",
+            f"{len(self.known)} known",
+        ]
+        return "; ".join(part for part in parts if part)
 
 
 @dataclass(slots=True)

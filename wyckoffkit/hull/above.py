@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
@@ -14,7 +14,7 @@ from ..realize.record import Row
 from ..relax.calculators import MP2020, PBE
 from ..relax.search import crystal_in
 from .compatibility import quiet
-from .references import FORMATION, References, check_scale
+from .references import FORMATION, Reference, References, check_scale
 
 # Numerical zero, eV/atom.
 _TOLERANCE = 1e-6
@@ -23,36 +23,53 @@ _TOLERANCE = 1e-6
 class Hull:
     """The hulls of a set of references, a chemical system at a time.
 
-    `elements` gives elemental energies (eV/atom, on the crystals' scale) where references are formation energies.
+    `elements` gives elemental energies on the crystals' scale where the references are formation energies.
     """
 
-    def __init__(self, references: References, elements: Mapping[str, float] | None = None) -> None:
+    def __init__(self, references: References, elements: References | None = None) -> None:
+        if elements is not None and elements.kind == FORMATION:
+            raise DatasetError(
+                f"{elements.source}: formation energies, of which those of the elements are 0; energies "
+                "as a calculator gives them are needed"
+            )
         if references.kind == FORMATION and elements is None:
             raise DatasetError(
                 f"{references.source}: holds formation energies; to compare with them, elemental energies on the "
                 "crystals' scale are needed as well"
             )
         self.references = references
-        self.elements = dict(elements or references.elemental())
+        self._zero = elements or references
+        self.elements = self._zero.elemental()
         self._diagrams: dict[frozenset[str], Any] = {}
 
     @cached_property
-    def _by_system(self) -> dict[frozenset[str], list[Any]]:
+    def _by_system(self) -> dict[frozenset[str], list[Reference]]:
+        """Which references hold exactly these elements; pymatgen's entries are made of those that are asked for."""
+        found: dict[frozenset[str], list[Reference]] = {}
+        for entry in self.references.entries:
+            found.setdefault(frozenset(symbol for symbol, _ in entry.composition), []).append(entry)
+        return found
+
+    def _entries(self, system: frozenset[str]) -> Iterator[Any]:
         from pymatgen.analysis.phase_diagram import PDEntry
 
         Composition = import_module("pymatgen.core").Composition
-        formation = self.references.kind == FORMATION
-        found: dict[frozenset[str], list[Any]] = {}
-        for entry in self.references.entries:
-            amounts = dict(entry.composition)
-            zero = 0.0 if formation else self._elemental(amounts)
-            if zero is not None:
-                made = PDEntry(Composition(amounts), (entry.energy - zero) * sum(amounts.values()), name=entry.name)
-                found.setdefault(frozenset(amounts), []).append(made)
-        for symbol in self.elements:
+        for symbol in system & set(self.elements):
             # The elements themselves are 0 in formation energies, whether or not the file lists them.
-            found.setdefault(frozenset([symbol]), []).append(PDEntry(Composition({symbol: 1}), 0.0, name=symbol))
-        return found
+            yield PDEntry(Composition({symbol: 1}), 0.0, name=symbol)
+        for key, some in self._by_system.items():
+            if key <= system:
+                for entry in some:
+                    amounts = dict(entry.composition)
+                    zero = 0.0 if self.references.kind == FORMATION else self._elemental(amounts)
+                    if zero is not None:
+                        energy = (entry.energy - zero) * sum(amounts.values())
+                        yield PDEntry(Composition(amounts), energy, name=entry.name)
+
+    def check(self, scale: str, calculator: str = "") -> None:
+        """Raise DatasetError where crystals of this scale and calculator cannot be compared with the references."""
+        check_scale(scale, self.references, calculator)
+        check_scale(scale, self._zero, calculator)
 
     def _elemental(self, amounts: Mapping[str, float]) -> float | None:
         """eV/atom of the elements, apart; None where one has no reference."""
@@ -67,8 +84,7 @@ class Hull:
         system = frozenset(elements)
         if system not in self._diagrams:
             with quiet():
-                entries = [entry for key, some in self._by_system.items() if key <= system for entry in some]
-                self._diagrams[system] = PhaseDiagram(entries)
+                self._diagrams[system] = PhaseDiagram(list(self._entries(system)))
         return self._diagrams[system]
 
     def formation_energy(self, composition: Mapping[str, float], energy: float) -> float:
@@ -111,7 +127,7 @@ def hull_rows(
     rows: Iterable[Row],
     hull: Hull,
     *,
-    known: frozenset[str] = frozenset(),
+    known: Collection[str] = frozenset(),
     metastable_up_to: float = 0.1,
     correct: bool = False,
 ) -> Iterator[Row]:
@@ -130,7 +146,7 @@ def hull_rows(
                 from .compatibility import corrected_energy
 
                 energy, scale = corrected_energy(crystal, energy), MP2020
-            check_scale(scale, hull.references)
+            hull.check(scale, row.get("calculator", ""))
             composition = {s: float(n) for s, n in parse_label(row["label"]).composition.items()}
             formation = hull.formation_energy(composition, energy)
             above, shares = hull.above(composition, formation)

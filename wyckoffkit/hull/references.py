@@ -2,8 +2,8 @@
 
 Understood, and told apart by content: entries of the Materials Project (ComputedEntry and ComputedStructureEntry as
 JSON, a list or a dictionary), a phase diagram of pymatgen as JSON (Matbench Discovery's, too), elemental energies (a
-dictionary from symbols to eV/atom), our own datasets (HDF5) with formation energies, and CSV with composition and
-formation energy.
+dictionary from symbols to eV/atom), our own datasets (HDF5) with formation energies, and CSV with composition (or
+label) and formation energy.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ TOTAL = "total"
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _PICKLE_MAGIC = b"\x80"
+_SHORT = {"mp2020": MP2020, "pbe": PBE}
 _FORMATION_COLUMNS = ("e_form_per_atom", "formation_energy_per_atom")
-_FORMULA_COLUMNS = ("composition", "formula", "pretty_formula")
+_FORMULA_COLUMNS = ("composition", "formula", "pretty_formula", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class References:
     """total (energies as calculated) or formation (the elements are 0)."""
     entries: tuple[Reference, ...]
     source: str = ""
+    calculator: str = ""
+    """What computed them, as `chgnet-0.3.0`; "" where it is not said (DFT on the named scale, say)."""
 
     def elemental(self) -> dict[str, float]:
         """The least energy of each element (eV/atom); all 0 for formation energies."""
@@ -65,13 +68,21 @@ class References:
         return dict.fromkeys(least, 0.0) if self.kind == FORMATION else least
 
 
-def check_scale(scale: str, references: References) -> None:
-    """Raise DatasetError where energies on one scale would be compared with those on another."""
+def check_scale(scale: str, references: References, calculator: str = "") -> None:
+    """Raise DatasetError where energies on one scale would be compared with those on another.
+
+    Nor are references that one calculator computed compared with crystals of another: its errors would not cancel.
+    """
     if scale != references.scale:
         raise DatasetError(
             f"{references.source}: its energies are on the scale '{references.scale}', the crystals' on '{scale}'; "
             "energies of two scales say nothing about each other. Use references made with the same calculator, or one "
             "whose scale agrees"
+        )
+    if calculator and references.calculator and calculator != references.calculator:
+        raise DatasetError(
+            f"{references.source}: its energies were computed by {references.calculator}, the crystals' by "
+            f"{calculator}; make references with the same calculator: 'wyckoffkit references'"
         )
 
 
@@ -82,6 +93,7 @@ def read_references(path: Path, *, scale: str | None = None) -> References:
     chooses (the corrected one if not given). Other files hold energies on one scale; where the file does not name it,
     `scale` must. Raises DatasetError for files that are none of these.
     """
+    scale = _SHORT.get(scale, scale) if scale else None
     if _starts_with(path, _HDF5_MAGIC):
         return _from_dataset(path, scale)
     with open(path, "rb") as file:
@@ -102,7 +114,9 @@ def read_references(path: Path, *, scale: str | None = None) -> References:
 
 def _named(path: Path, scale: str | None) -> str:
     if not scale:
-        raise DatasetError(f"{path}: names no energy scale; say which it is with --scale, as --scale '{MP2020}'")
+        raise DatasetError(
+            f"{path}: names no energy scale; say which it is with --scale, as --scale mp2020 for '{MP2020}'"
+        )
     return scale
 
 
@@ -131,7 +145,7 @@ def _own(path: Path, data: Mapping[str, Any]) -> References:
     entries = tuple(
         Reference(row["name"], tuple(sorted(row["composition"].items())), row["energy"]) for row in data["entries"]
     )
-    return References(data["scale"], data["kind"], entries, str(path))
+    return References(data["scale"], data["kind"], entries, str(path), data.get("calculator", ""))
 
 
 def write_references(path: Path, references: References) -> None:
@@ -142,6 +156,7 @@ def write_references(path: Path, references: References) -> None:
         "version": 1,
         "scale": references.scale,
         "kind": references.kind,
+        "calculator": references.calculator,
         "entries": rows,
     }
     path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -179,7 +194,8 @@ def _from_csv(path: Path, text: str, scale: str | None) -> References:
     entries = []
     for number, row in enumerate(reader, start=2):
         try:
-            entries.append(Reference(row[formula], composition_of(row[formula]), float(row[energy])))
+            amounts = _of_label(row[formula]) if formula == "label" else composition_of(row[formula])
+            entries.append(Reference(row.get("material_id") or row[formula], amounts, float(row[energy])))
         except (ValueError, TypeError) as error:
             raise DatasetError(f"{path}:{number}: {error}") from None
     return References(named, FORMATION, tuple(entries), str(path))
@@ -189,6 +205,10 @@ def composition_of(formula: str) -> tuple[tuple[str, float], ...]:
     """(symbol, amount) of a chemical formula, sorted."""
     amounts = import_module("pymatgen.core").Composition(formula)
     return tuple(sorted((str(element), float(n)) for element, n in amounts.items()))
+
+
+def _of_label(label: str) -> tuple[tuple[str, float], ...]:
+    return tuple((symbol, float(n)) for symbol, n in sorted(parse_label(label).composition.items()))
 
 
 def _from_dataset(path: Path, scale: str | None) -> References:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import nullcontext
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,11 +17,12 @@ import numpy as np
 from ..errors import RealizationError
 from ..label import format_label, parse_label
 from ..protostructure import Protostructure
+from .cluster import on_cluster
 from .engine import realize
 from .files import FORMATS, format_extxyz
 from .record import Record, Row, read_rows
 from .second import DEFAULT_TIMEOUT, PyxtalEngine
-from .trial import ACCEPTED, SYMPREC, Realization, Trial, UnrealizedError
+from .trial import ACCEPTED, NOT_BUILT, SYMPREC, Realization, Trial, UnrealizedError
 
 KIND = "trials"
 RECORD_NAME = "trials.jsonl"
@@ -122,12 +122,13 @@ def realize_many(
     *,
     formats: Sequence[str] = ("cif",),
     jobs: int = 1,
-    executor: Executor | None = None,
+    scheduler: str | None = None,
 ) -> Iterator[list[Row]]:
     """The rows of each label (and copy) as they are done, those of an earlier run first.
 
     Writes `trials.jsonl`, a folder for each format, and at the end `realized.xyz`. A label that comes twice is done
-    once. Work is spread over `jobs` processes, or given to an executor (a dask client's, say).
+    once. Work is spread over `jobs` processes, or over the dask cluster whose scheduler has this
+    address.
     """
     for name in formats:
         if name not in FORMATS:
@@ -140,7 +141,8 @@ def realize_many(
                 _write_missing(row, folder, formats)
                 yield [row]
         tasks = _new_tasks(protostructures, options.copies, done)
-        for rows in _spread(tasks, options, jobs, executor):
+        spread = _on_cluster(tasks, options, scheduler) if scheduler else _spread(tasks, options, jobs)
+        for rows in spread:
             _write_missing(rows[-1], folder, formats)
             record.append(rows)
             yield rows
@@ -158,20 +160,27 @@ def _new_tasks(
                 yield protostructure, copy
 
 
-def _spread(
-    tasks: Iterator[tuple[Protostructure, int]], options: RealizeOptions, jobs: int, executor: Executor | None
+def _on_cluster(
+    tasks: Iterator[tuple[Protostructure, int]], options: RealizeOptions, scheduler: str
 ) -> Iterator[list[Row]]:
-    if jobs <= 1 and executor is None:
+    chunks = iter(lambda: list(islice(tasks, _CHUNK)), [])
+    for chunk, found in on_cluster(partial(_work, options=options), chunks, scheduler):
+        if isinstance(found, str):
+            trial = {"trial": 1, "engine": options.engine, **asdict(Trial(NOT_BUILT, found)), "last": True}
+            found = [[{"label": format_label(p), "copy": copy, **trial}] for p, copy in chunk]
+        yield from found
+
+
+def _spread(tasks: Iterator[tuple[Protostructure, int]], options: RealizeOptions, jobs: int) -> Iterator[list[Row]]:
+    if jobs <= 1:
         for protostructure, copy in tasks:
             yield realize_one(protostructure, copy, options)
         return
-    own = nullcontext(executor) if executor else ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
-    with own as pool:
-        assert pool is not None
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         running: set[Future[list[list[Row]]]] = set()
         while True:
             # A few chunks ahead, so that no process waits, and labels are read no faster than they are used.
-            while len(running) < 4 * max(jobs, 1) and (chunk := list(islice(tasks, _CHUNK))):
+            while len(running) < 4 * jobs and (chunk := list(islice(tasks, _CHUNK))):
                 running.add(pool.submit(_work, chunk, options))
             if not running:
                 return

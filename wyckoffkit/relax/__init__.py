@@ -1,9 +1,10 @@
 """From a label to its crystal of least energy, under any ASE calculator."""
 
 from .calculators import DEFAULT_CALCULATOR, Calculator, calculator_named
-from .many import read_relaxed, relax_many
+from .many import loaded_calculator, read_relaxed, relax_many
+from .outcome import Relaxed, StageOptions
 from .search import RelaxOptions, relax_label
-from .stage import Relaxed, StageOptions, relax_crystal
+from .stage import relax_crystal
 
 __all__ = [
     "DEFAULT_CALCULATOR",
@@ -12,6 +13,7 @@ __all__ = [
     "Relaxed",
     "StageOptions",
     "calculator_named",
+    "loaded_calculator",
     "read_relaxed",
     "relax_crystal",
     "relax_label",

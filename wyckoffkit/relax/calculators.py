@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterable
+import io
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from ..elements import ATOMIC_NUMBER
+import numpy as np
+
+from ..elements import ATOMIC_NUMBER, SYMBOLS
 from ..errors import RealizationError
+from ..symmetry.crystal import Crystal
+from .torchsim import Batched, Floats, batched_model
 
 DEFAULT_CALCULATOR = "chgnet"
+
 
 # Names of energy scales; energies of two scales are never compared (see `hull`).
 MP2020 = "PBE(+U), MP2020-corrected"
@@ -27,9 +34,11 @@ class Calculator:
     scale: str
     """The name of the energy scale that its energies are on."""
     ase: Any
-    """The ase.calculators.calculator.Calculator."""
+    """The ase.calculators.calculator.Calculator; None where it is `batched` alone."""
     elements: frozenset[str] | None = None
     """The symbols it knows; None: not known beforehand."""
+    batched: Batched | None = None
+    """Energies (eV), forces (N, 3) and stresses (3, 3, eV/Å3) of several crystals at once, where it can."""
 
     def check(self, elements: Iterable[str]) -> None:
         """Raise RealizationError for an element that the calculator does not know."""
@@ -41,7 +50,8 @@ class Calculator:
 def calculator_named(name: str = DEFAULT_CALCULATOR) -> Calculator:
     """The calculator of a name: chgnet, sevennet, mace:MODEL-FILE, emt, lj, or package.module:Class of any other.
 
-    What stands behind a colon is a model's file or, for sevennet, its name. Raises RealizationError for names that are
+    What stands behind a colon is a model's file or, for sevennet, its name. torchsim:sevennet and torchsim:mace:FILE
+    evaluate many crystals at once. Raises RealizationError for names that are
     none, and where a package is not installed; the message names the extra to install.
     """
     kind, _, detail = name.partition(":")
@@ -66,11 +76,31 @@ def _load(module: str, name: str) -> Any:
 
 def _chgnet(detail: str) -> Calculator:
     CHGNet = _load("chgnet.model", "CHGNet")
-    model = CHGNet.from_file(detail) if detail else CHGNet.load(use_device="cpu", verbose=False)
+    with redirect_stdout(io.StringIO()):  # it prints which device it runs on
+        model = CHGNet.from_file(detail) if detail else CHGNet.load(use_device="cpu", verbose=False)
+        make = _load("chgnet.model.dynamics", "CHGNetCalculator")
+        ase = make(model=model, use_device="cpu", on_isolated_atoms="ignore")
     version = detail or model.version
-    ase = _load("chgnet.model.dynamics", "CHGNetCalculator")(model=model, use_device="cpu", on_isolated_atoms="ignore")
     # Trained on the Materials Project's corrected energies (Deng et al., Nat. Mach. Intell. 5, 1031, 2023).
-    return Calculator(f"chgnet-{version}", MP2020, ase, _first_elements(94))
+    return Calculator(f"chgnet-{version}", MP2020, ase, _first_elements(94), _chgnet_batched(model))
+
+
+def _chgnet_batched(model: Any) -> Batched:
+    gigapascal = _load("ase.units", "GPa")
+
+    def of(crystals: Sequence[Crystal]) -> list[tuple[float, Floats, Floats]]:
+        Structure = _load("pymatgen.core", "Structure")
+        graphs = [
+            model.graph_converter(Structure(c.lattice, [SYMBOLS[z] for z in c.numbers.tolist()], c.frac))
+            for c in crystals
+        ]
+        found = model.predict_graph(graphs, task="efs", batch_size=len(graphs))
+        return [
+            (float(f["e"]) * len(c.numbers), f["f"].astype(np.float64), f["s"].astype(np.float64) * gigapascal)
+            for c, f in zip(crystals, found, strict=True)
+        ]
+
+    return of
 
 
 def _sevennet(detail: str) -> Calculator:
@@ -83,6 +113,13 @@ def _mace(detail: str) -> Calculator:
         raise RealizationError("MACE's wheel holds no model: name a file, as mace:/path/to/model.model")
     ase = _load("mace.calculators", "MACECalculator")(model_paths=detail, device="cpu")
     return Calculator(f"mace-{detail}", PBE, ase)
+
+
+def _torchsim(detail: str) -> Calculator:
+    kind, _, rest = detail.partition(":")
+    batched = batched_model(kind, rest)
+    scale = f"Lennard-Jones of {detail}" if kind == "lj" else PBE
+    return Calculator(f"torchsim-{detail.replace(':', '-')}", scale, None, batched=batched)
 
 
 def _emt(detail: str) -> Calculator:
@@ -112,6 +149,7 @@ _MAKERS: dict[str, tuple[str, str, Callable[[str], Calculator]]] = {
     "chgnet": ("chgnet", "'wyckoffkit[screen]'", _chgnet),
     "sevennet": ("sevenn", "sevenn", _sevennet),
     "mace": ("mace", "mace-torch", _mace),
+    "torchsim": ("torch_sim", "torch-sim-atomistic", _torchsim),
     "emt": ("ase", "'wyckoffkit[structures]'", _emt),
     "lj": ("ase", "'wyckoffkit[structures]'", _lj),
 }

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from ..label import format_label
 from ..protostructure import Protostructure
+from ..realize.cluster import on_cluster
 from ..realize.files import format_extxyz
 from ..realize.record import Record, Row, read_rows
 from .calculators import DEFAULT_CALCULATOR, Calculator, calculator_named
-from .search import RelaxOptions, crystal_in, relax_label
-from .stage import CONVERGED
+from .outcome import CONVERGED, FAILED
+from .search import RelaxOptions, crystal_in
+from .workers import one_thread, rows_of, supervised
 
 KIND = "relaxations"
 RECORD_NAME = "relaxed.jsonl"
@@ -27,26 +26,12 @@ STRUCTURES_NAME = "relaxed.xyz"
 
 
 @cache
-def _calculator(name: str) -> Calculator:
+def loaded_calculator(name: str) -> Calculator:
     """One a process: loading a model takes seconds."""
     with warnings.catch_warnings():
         # Packages of calculators warn of their own dependencies on import.
         warnings.simplefilter("ignore")
         return calculator_named(name)
-
-
-def _work(protostructure: Protostructure, calculator: str, options: RelaxOptions) -> Row:
-    return relax_label(protostructure, _calculator(calculator), options)
-
-
-def _begin_worker() -> None:
-    """One thread a process: the processes themselves fill the machine."""
-    import importlib.util
-
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
-        torch.set_num_threads(1)
 
 
 def relax_many(
@@ -55,20 +40,30 @@ def relax_many(
     options: RelaxOptions,
     *,
     calculator: str = DEFAULT_CALCULATOR,
-    jobs: int = 1,
-    executor: Executor | None = None,
+    jobs: int = 0,
+    batch: int = 1,
+    scheduler: str | None = None,
 ) -> Iterator[Row]:
     """The row of each label as it is done, those of an earlier run first; see `relax_label`.
 
     Writes `relaxed.jsonl`, and `relaxed.xyz` at the end. Raises RealizationError at once for a calculator that is not
-    there. Work is spread over `jobs` processes, or given to an executor (a dask client's, say).
+    there. With 0 jobs the work is done in this process, without protection from a calculator that hangs or crashes;
+    else in as many processes (see `supervised`), or on a dask cluster. `batch` labels at a time are relaxed side by
+    side; the steps of a label are the same, but batched models round a little differently.
     """
-    name = _calculator(calculator).name
+    name = loaded_calculator(calculator).name
     settings = {"calculator": name, **asdict(options)}
     with Record(folder / RECORD_NAME, KIND, settings) as record:
         done = {row["label"] for row in record.done}
         yield from record.done
-        for row in _spread(_new(protostructures, done), calculator, options, jobs, executor):
+        new = _new(protostructures, done)
+        if scheduler is not None:
+            rows = _on_cluster(new, calculator, options, batch, scheduler)
+        elif jobs:
+            rows = supervised(new, calculator, options, load=loaded_calculator, jobs=jobs, batch=batch)
+        else:
+            rows = _here(new, calculator, options, batch)
+        for row in rows:
             record.append([row])
             yield row
     _write_all(folder)
@@ -82,33 +77,25 @@ def _new(protostructures: Iterable[Protostructure], done: set[str]) -> Iterator[
             yield protostructure
 
 
-def _spread(
-    protostructures: Iterator[Protostructure],
-    calculator: str,
-    options: RelaxOptions,
-    jobs: int,
-    executor: Executor | None,
+def _here(labels: Iterator[Protostructure], calculator: str, options: RelaxOptions, batch: int) -> Iterator[Row]:
+    rows = rows_of(lambda _: next(labels, None), loaded_calculator(calculator), options, batch)
+    yield from (row for row in rows if row is not None)
+
+
+def _work(labels: Sequence[Protostructure], calculator: str, options: RelaxOptions) -> list[Row]:
+    """On a worker of a cluster."""
+    one_thread()
+    return list(_here(iter(labels), calculator, options, len(labels)))
+
+
+def _on_cluster(
+    labels: Iterator[Protostructure], calculator: str, options: RelaxOptions, batch: int, scheduler: str
 ) -> Iterator[Row]:
-    if jobs <= 1 and executor is None:
-        for protostructure in protostructures:
-            yield _work(protostructure, calculator, options)
-        return
-    own = (
-        nullcontext(executor)
-        if executor
-        else ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin_worker)
-    )
-    with own as pool:
-        assert pool is not None
-        running: set[Future[Row]] = set()
-        while True:
-            for protostructure in islice(protostructures, 4 * max(jobs, 1) - len(running)):
-                running.add(pool.submit(_work, protostructure, calculator, options))
-            if not running:
-                return
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield future.result()
+    chunks = iter(lambda: list(islice(labels, batch)), [])
+    for chunk, rows in on_cluster(partial(_work, calculator=calculator, options=options), chunks, scheduler):
+        if isinstance(rows, str):
+            rows = [{"label": format_label(p), "outcome": FAILED, "reason": rows} for p in chunk]
+        yield from rows
 
 
 def read_relaxed(folder: Path) -> Iterator[Row]:

@@ -6,6 +6,7 @@ energies agree within 0.01 eV/atom. Then the symmetry is released, and the label
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +21,8 @@ from ..realize.trial import ACCEPTED
 from ..symmetry.crystal import Crystal
 from ..symmetry.search import protostructure_of
 from .calculators import Calculator
-from .stage import CONVERGED, FAILED, Relaxed, StageOptions, relax_crystal
+from .outcome import CONVERGED, FAILED, Relaxed, StageOptions
+from .stage import rattled, relax_crystal
 
 # Streams of random numbers other than those of `realize`, which takes the copies from 0 on.
 _RATTLE_STREAM = 1 << 40
@@ -55,6 +57,17 @@ def agreed(energies: list[float], agreement: float) -> bool:
     return len(lowest) == 2 and lowest[1] - lowest[0] <= agreement
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Request:
+    """A relaxation that a search asks for."""
+
+    crystal: Crystal
+    fix_symmetry: bool
+
+
+Search = Generator[Request, Relaxed, Row]
+
+
 def relax_label(protostructure: Protostructure, calculator: Calculator, options: RelaxOptions) -> Row:
     """The best crystal of a label and its energy, as a row; a failure is a row too.
 
@@ -62,6 +75,19 @@ def relax_label(protostructure: Protostructure, calculator: Calculator, options:
     is the label found then, and `kept` whether it is still the one asked for. `lattice`, `frac` and `numbers` are the
     crystal after release, `fixed` the one before.
     """
+    asking = search(protostructure, calculator, options)
+    try:
+        asked = next(asking)
+        while True:
+            made = relax_crystal(asked.crystal, calculator, options.stage, fix_symmetry=asked.fix_symmetry)
+            asked = asking.send(made)
+    except StopIteration as end:
+        row: Row = end.value
+        return row
+
+
+def search(protostructure: Protostructure, calculator: Calculator, options: RelaxOptions) -> Search:
+    """The search for a label's best crystal as a coroutine: asks for relaxations, returns the row of `relax_label`."""
     label = format_label(protostructure)
     row: Row = {"label": label, "calculator": calculator.name, "scale": calculator.scale, "attempts": []}
     try:
@@ -80,7 +106,7 @@ def relax_label(protostructure: Protostructure, calculator: Calculator, options:
             if started["outcome"] == "collapses":
                 break
             continue
-        relaxed = relax_crystal(realization_of(started).primitive(), calculator, options.stage, fix_symmetry=True)
+        relaxed = yield Request(realization_of(started).primitive(), True)
         row["attempts"].append(_attempt(copy, relaxed))
         if relaxed.outcome != CONVERGED:
             reason = f"{relaxed.outcome}: {relaxed.reason}"
@@ -92,8 +118,12 @@ def relax_label(protostructure: Protostructure, calculator: Calculator, options:
             break
     if best is None:
         return row | {"outcome": FAILED, "reason": reason}
+    assert best.crystal is not None
+    generator = generator_for(options.realize.seed, label, _RATTLE_STREAM)
+    moved = rattled(best.crystal, options.rattle, generator) if options.rattle else best.crystal
+    free = yield Request(moved, False)
     row |= {"outcome": CONVERGED, "reason": "", "agreed": single or agreed(energies, options.agreement)}
-    return row | _released(protostructure, best, calculator, options)
+    return row | _released(protostructure, best, free, options)
 
 
 def _attempt(copy: int, relaxed: Relaxed) -> Row:
@@ -101,20 +131,16 @@ def _attempt(copy: int, relaxed: Relaxed) -> Row:
     return made | ({"energy": relaxed.energy} if relaxed.crystal else {})
 
 
-def _released(protostructure: Protostructure, best: Relaxed, calculator: Calculator, options: RelaxOptions) -> Row:
-    """Relax without symmetry, and find the label again.
+def _released(protostructure: Protostructure, best: Relaxed, free: Relaxed, options: RelaxOptions) -> Row:
+    """What the row says of the crystal after its symmetry was released.
 
     The crystal with its symmetry held is one of those that free atoms could take, so a free energy above its own, which
     an optimizer that stops early may give, is not taken.
     """
     assert best.crystal is not None
-    generator = generator_for(options.realize.seed, format_label(protostructure), _RATTLE_STREAM)
-    free = relax_crystal(
-        best.crystal, calculator, options.stage, fix_symmetry=False, rattle=options.rattle, generator=generator
-    )
     taken = free if free.crystal is not None and free.energy < best.energy else best
     assert taken.crystal is not None
-    label = _label_of(taken.crystal, options.symprec)
+    label = label_of(taken.crystal, options.symprec)
     asked = format_label(protostructure.canonical("affine"))
     return {
         "energy": best.energy,
@@ -129,7 +155,7 @@ def _released(protostructure: Protostructure, best: Relaxed, calculator: Calcula
     }
 
 
-def _label_of(crystal: Crystal, symprec: float) -> str:
+def label_of(crystal: Crystal, symprec: float) -> str:
     """Under the affine profile; the error's words where there is none."""
     try:
         return format_label(protostructure_of(crystal, symprec=symprec, profile="affine"))

@@ -1,0 +1,119 @@
+"""Real WBM labels through realize and relax: do they come back, and to the energy of the real crystal?
+
+For each label the search of `wyckoffkit relax`; and the real crystal (WBM's structure before DFT relaxation) relaxed
+freely by the same calculator. Both are kept in a folder, and an interrupted run goes on where it was.
+
+usage: bench_real_labels.py FOLDER [N] [CALCULATOR]     default: 100 chgnet; reads ../shared/data/wbm
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
+
+import csv
+import gzip
+import random
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from wyckoffkit import parse_label  # noqa: E402
+from wyckoffkit.discover.select import primitive_atoms  # noqa: E402
+from wyckoffkit.realize.record import Record  # noqa: E402
+from wyckoffkit.relax import RelaxOptions, calculator_named, relax_crystal, relax_many  # noqa: E402
+from wyckoffkit.relax.search import crystal_fields, label_of  # noqa: E402
+from wyckoffkit.symmetry.crystal import Crystal  # noqa: E402
+
+WBM = ROOT.parent / "shared" / "data" / "wbm"
+MOST_ATOMS = 20
+ATTEMPTS = 5
+BATCH = 8
+NEAR = 0.05  # eV/atom
+
+
+def real_crystals(n, seed=0):
+    """(label, id, whether DFT kept the space group, crystal) of n materials drawn from WBM."""
+    with gzip.open(WBM / "wbm_labels.csv.gz", "rt") as file:
+        rows = list(csv.DictReader(file))
+    data = np.load(WBM / "wbm_initial_structures.npz")
+    ids, sizes, lattices = data["material_id"], data["n_sites"], data["lattice"]
+    numbers, frac = data["numbers"], data["frac"]
+    ends = np.cumsum(sizes)
+    place = {str(name): i for i, name in enumerate(ids)}
+    random.Random(seed).shuffle(rows)
+    for row in rows:
+        i = place[row["material_id"]]
+        if sizes[i] > MOST_ATOMS or primitive_atoms(parse_label(row["label"])) > MOST_ATOMS:
+            continue
+        span = slice(ends[i] - sizes[i], ends[i])
+        crystal = Crystal(lattices[i].astype(float), frac[span].astype(float), numbers[span].astype(int))
+        yield row["label"], row["material_id"], row["keeps_space_group"] == "1", crystal
+        n -= 1
+        if not n:
+            return
+
+
+def real_rows(chosen, folder, name, options):
+    """The real crystals relaxed, one row each."""
+    calculator = calculator_named(name)
+    with Record(folder / "real.jsonl", "real crystals", {"calculator": calculator.name}) as record:
+        rows = {row["material_id"]: row for row in record.done}
+        for label, material_id, keeps, crystal in chosen:
+            if material_id not in rows:
+                made = relax_crystal(crystal, calculator, options.stage, fix_symmetry=False)
+                row = {"material_id": material_id, "label": label, "keeps": keeps, "outcome": made.outcome}
+                if made.crystal is not None:
+                    row |= {"energy": made.energy, "label_free": label_of(made.crystal, options.symprec)}
+                    row |= crystal_fields(made.crystal)
+                record.append([row])
+                rows[material_id] = row
+            yield rows[material_id]
+
+
+def main():
+    folder = Path(sys.argv[1])
+    n = int(sys.argv[2]) if len(sys.argv) > 2 else 100
+    name = sys.argv[3] if len(sys.argv) > 3 else "chgnet"
+    options = RelaxOptions(attempts=ATTEMPTS)
+    chosen = list(real_crystals(n))
+    real = real_rows(chosen, folder, name, options)
+    found = relax_many([parse_label(label) for label, *_ in chosen], folder, options, calculator=name, batch=BATCH)
+    rows = {}
+    pairs = []
+    for label, *_ in chosen:
+        while label not in rows and (row := next(found, None)) is not None:
+            rows[row["label"]] = row
+        true = next(real)
+        row = rows[label]
+        pairs.append((row, true))
+        apart = row.get("energy_free", np.nan) - true.get("energy", np.nan)
+        print(f"{label:<44} {row['outcome']:<8} {apart:+.3f} eV/atom, kept {row.get('kept')}", flush=True)
+    tell(pairs)
+
+
+def tell(pairs):
+    for words, some in (("all", pairs), ("group kept by DFT", [p for p in pairs if p[1]["keeps"]])):
+        relaxed = [(row, true) for row, true in some if row["outcome"] == "relaxed" and "energy" in true]
+        apart = np.array([row["energy_free"] - true["energy"] for row, true in relaxed])
+        kept = sum(row["kept"] for row, _ in relaxed)
+        real_kept = sum(
+            true["label_free"] == str(parse_label(true["label"]).canonical("affine"))
+            for _, true in some
+            if "energy" in true
+        )
+        print(
+            f"{words}: {len(some)} labels, {len(relaxed)} relaxed, {kept} have their own label again (the real "
+            f"crystal: {real_kept}), {(np.abs(apart) <= NEAR).sum()} within {NEAR} eV/atom of the real crystal, "
+            f"{(apart < -NEAR).sum()} lower, {(apart > NEAR).sum()} higher; "
+            f"{sum(row['agreed'] for row, _ in relaxed)} met the rule of two"
+        )
+
+
+if __name__ == "__main__":
+    main()
