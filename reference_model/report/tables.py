@@ -19,6 +19,8 @@ PLAIN = (
     "training label over held-out label",
     "novel a minute",
 )
+# Infinite, which JSON has not, where no held-out label was drawn: so it is for the training set by itself.
+MEMORY = "training label over held-out label"
 NEIGHBOUR_SHARES = ("precision", "recall", "coverage")
 HEADLINE = (
     "valid",
@@ -39,7 +41,7 @@ def share(value: float | None) -> str:
 
 def plain(value: float | None) -> str:
     """A number that is no share."""
-    return "–" if value is None else number(value)
+    return "–" if value is None else "∞" if value == float("inf") else number(value)
 
 
 def measures(content: Mapping[str, Any], names: Sequence[str], *, with_fwd: bool = False) -> str:
@@ -82,9 +84,12 @@ def _row(name: str, found: Mapping[str, Any], held_out: float | None, resampled:
     if not is_plain and found["value"] is not None:
         picture = strip(found["value"], found["low"], found["high"], held_out, resampled)
     low = show(found["low"]) if is_plain else show(found["low"]).removesuffix(" %")
-    real, again = ("" if value is None else show(value) for value in (held_out, resampled))
+    value = show(found["value"])
+    if name == MEMORY:
+        value, resampled = ("∞" if found["value"] is None and found["n"] else value), float("inf")
+    real, again = ("" if line is None else show(line) for line in (held_out, resampled))
     return (
-        f"<tr><td>{escape(name)}</td><td>{show(found['value'])}</td><td>{real}</td><td>{again}</td>"
+        f"<tr><td>{escape(name)}</td><td>{value}</td><td>{real}</td><td>{again}</td>"
         f"<td>{low} … {show(found['high'])}</td><td class='strip'>{picture}</td><td>{found['n']:,}</td></tr>"
     )
 

@@ -124,6 +124,13 @@ def test_the_report_shows_the_numbers_of_the_json(content):
         assert rejection["reason"].split("'")[0] in page
 
 
+def test_a_generator_that_draws_no_held_out_label_has_an_infinite_ratio(content):
+    content["metrics"]["training label over held-out label"] = {"value": None, "low": 103.0, "high": None, "n": 9}
+    assert "<td>training label over held-out label</td><td>∞</td>" in render(content)
+    content["metrics"]["training label over held-out label"]["n"] = 0
+    assert "<td>training label over held-out label</td><td>–</td>" in render(content)
+
+
 def test_text_from_outside_stays_text(content):
     page = render(content)
     assert "<script" not in page
