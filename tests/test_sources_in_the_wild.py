@@ -9,15 +9,19 @@ import resource
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from real_structures import real_structures
+from test_sources import CIF, layouts
 
 from wyckoffkit.build import build_dataset
 from wyckoffkit.dataset import read_dataset
 from wyckoffkit.errors import DatasetError
-from wyckoffkit.sources import Source, read_entry, tables_of_text
+from wyckoffkit.sources import EntryError, Source, read_entry, tables_of_text
 
 REAL = real_structures()[:4]
 IDS = [real.material_id for real in REAL]
@@ -195,6 +199,44 @@ def test_a_name_that_is_too_long_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text(f"material_id,label\n{'a' * 201},{LABEL}\n{'b' * 200},{LABEL}\n")
     outcome = build_dataset([tmp_path / "x.csv"], tmp_path / "x.h5")
     assert (outcome.n_written, outcome.rejected.reason) == (1, ("a name of more than 200 bytes",))
+
+
+SEEDS = [
+    *(text.encode() for text in layouts(2).values()),
+    *(json.dumps(document).encode() for document in JSON.values()),
+    f'material_id,label,year\na,{LABEL},1\nb,"{LABEL}",\n"c,d",{LABEL},2\n'.encode(),
+    b"material_id,cif\n" + "".join(f'{name},"{CIF}"\n' for name in "ab").encode(),
+    CIF.encode(),
+    f"{LABEL}\n{LABEL}\n".encode(),
+]
+PIECES = st.sampled_from(
+    [b'"', b"{", b"}", b"[", b"]", b",", b"\n", b"\\", b"\0", b"\xff", b":", b"1", b"NaN", b"null"]
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(SEEDS), st.lists(st.tuples(st.floats(0, 1), st.integers(0, 60), PIECES), max_size=4))
+def test_any_damage_is_a_fault_or_a_named_error(
+    tmp_path: Path, text: bytes, edits: list[tuple[float, int, bytes]]
+) -> None:
+    for place, n_lost, piece in edits:
+        at = int(place * len(text))
+        text = text[:at] + piece + text[at + n_lost :]
+    path = tmp_path / "x"
+    path.write_bytes(text)
+    with suppress(DatasetError):
+        for entry in Source(path).entries():
+            with suppress(EntryError):
+                read_entry(entry, "org")
+
+
+def test_a_column_of_names_that_is_damaged_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x"
+    table = json.dumps(JSON["pandas, by number, entries"])
+    path.write_text(table.replace(f'"1": "{IDS[1]}"', f'"1" "{IDS[1]}"'))
+    outcome = build_dataset([path], tmp_path / "x.h5")
+    assert outcome.n_written == 4
+    assert outcome.problems == (f"{path}: the column 'material_id' is no JSON object, so its values are missing",)
 
 
 BOMBS = {

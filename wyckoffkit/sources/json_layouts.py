@@ -193,8 +193,8 @@ def _entries(path: Path, members: Iterator[Member], numbered: bool) -> Iterator[
 
 def _columns(path: Path, source: JsonStream, key: str, again: Opener, structure: str) -> Iterator[Entry]:
     """A table by columns: scalars are kept, and one column of structures is streamed."""
-    scalars: dict[str, dict[str, object]] = {}
-    kept: dict[str, dict[str, object]] | None = None
+    scalars: list[str] = []
+    kept: dict[str, dict[str, object] | None] | None = None
     wanted: str | None = None
     while True:
         inner = _FIRST_KEY.match(source.ahead(4096))
@@ -204,12 +204,12 @@ def _columns(path: Path, source: JsonStream, key: str, again: Opener, structure:
                 names, kept = _scalar_columns(path, again)
                 wanted = next((name for name in _STRUCTURE_COLUMNS[structure] if name in names), key)
             if key == wanted:
-                yield from _rows(path, source.members(_ROW), kept)
+                yield from _rows(path, source.members(_ROW), {name: c for name, c in kept.items() if c is not None})
             else:
                 for _ in source.members():
                     pass
         else:
-            scalars[key] = {}
+            scalars.append(key)
             source.value(_MAX_COLUMN)
         if source.peek() == b"}":
             break
@@ -219,13 +219,15 @@ def _columns(path: Path, source: JsonStream, key: str, again: Opener, structure:
     source.take(b"}")
     if kept is None:
         raise DatasetError(f"{path}: a table without a column of structures; its columns are {', '.join(scalars)}")
+    if lost := [name for name, column in kept.items() if column is None]:
+        raise DatasetError(f"{path}: the column {lost[0]!r} is no JSON object, so its values are missing")
 
 
-def _scalar_columns(path: Path, again: Opener) -> tuple[set[str], dict[str, dict[str, object]]]:
-    """(names of the columns of structures, scalar columns that are of use)."""
+def _scalar_columns(path: Path, again: Opener) -> tuple[set[str], dict[str, dict[str, object] | None]]:
+    """(names of the columns of structures, scalar columns that are of use; None for one that is no column)."""
     source = JsonStream(again().blocks())
     names: set[str] = set()
-    kept: dict[str, dict[str, object]] = {}
+    kept: dict[str, dict[str, object] | None] = {}
     try:
         source.take(b"{")
         while True:
@@ -237,7 +239,7 @@ def _scalar_columns(path: Path, again: Opener) -> tuple[set[str], dict[str, dict
                 for _ in source.members(_ROW):
                     pass
             elif key in PROPERTIES or key in ID_FIELDS:
-                kept[key] = json.loads(source.value(_MAX_COLUMN))
+                kept[key] = _scalars(source.value(_MAX_COLUMN))
             else:
                 source.value(_MAX_COLUMN)
             if source.peek() != b",":
@@ -246,6 +248,14 @@ def _scalar_columns(path: Path, again: Opener) -> tuple[set[str], dict[str, dict
     except (JsonFault, ValueError):
         pass  # the pass over the structures meets the same place and reports it
     return names, kept
+
+
+def _scalars(raw: bytes) -> dict[str, object] | None:
+    try:
+        column = json.loads(raw)
+    except ValueError:
+        return None
+    return column if isinstance(column, dict) else None
 
 
 def _rows(path: Path, members: Iterator[Member], kept: dict[str, dict[str, object]]) -> Iterator[Entry]:
