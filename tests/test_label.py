@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import protostructures, space_groups
 from wyckoffkit import LabelError, Orbit, Protostructure, SpaceGroup, format_label, parse_label
+from wyckoffkit import label as reading
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.label import parse_prototype
 from wyckoffkit.repair import parse_lenient
@@ -151,6 +154,21 @@ def test_a_short_text_that_asks_for_more_orbits_than_memory_holds_is_refused_at_
     for parse in (parse_label, parse_lenient):
         with pytest.raises(LabelError, match="at most 99,999 orbits"):
             parse(f"A_oP4_16_{fields}:{elements}")
+
+
+@given(protostructures(), st.data())
+def test_the_short_road_and_the_one_that_explains_read_the_same(protostructure, data):
+    head = format_label(protostructure).partition(":")[0]
+    place = data.draw(st.integers(0, len(head)))
+    damaged = head[:place] + data.draw(st.sampled_from(["", "1", "2", "a", "_", "A", "b"])) + head[place + 1 :]
+    for text in (head, damaged):
+        short = reading._read_head(text)
+        try:
+            explained = reading._check_head(text)
+        except reading._Fault:
+            assert short is None
+        else:
+            assert short == explained or (short is None and re.search("[0-9]{3}[a-zA]", text))
 
 
 @pytest.mark.parametrize("thing", [b"AB_cF8_225_a_b:Ca-O", None, 7, ["AB_cF8_225_a_b:Ca-O"]])

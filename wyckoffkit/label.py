@@ -26,6 +26,7 @@ from .protostructure import (
     Protostructure,
     Prototype,
     format_field,
+    format_formula,
     occupation_facts,
 )
 from .spacegroup import SpaceGroup
@@ -33,6 +34,7 @@ from .spacegroup import SpaceGroup
 T = TypeVar("T")
 
 _TERM = re.compile(r"([0-9]*)([A-Za-z])")
+_SHORT_FIELD = re.compile(r"(?:(?:[2-9]|[1-9][0-9])?[A-Za-z])+")
 _PEARSON = re.compile(r"([amothc])([PCIFR])([1-9][0-9]*)")
 _NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 # Counts come from text, so they are bounded: 99,999 orbits are beyond any crystal.
@@ -152,6 +154,54 @@ def _check_elements(text: str) -> int:
 @lru_cache(maxsize=1 << 16)
 def _parse_head(text: str) -> _Head:
     """Checked once for each pattern of positions; elements play no part in it."""
+    return _read_head(text) or _check_head(text)
+
+
+def _read_head(text: str) -> _Head | None:
+    """The usual head, all rules checked; None where one is broken, or where a count has three digits."""
+    parts = text.split("_")
+    if not 4 <= len(parts) <= 3 + len(FORMULA_LETTERS):
+        return None
+    number = parts[2]
+    found = [_read_field(number, part) for part in parts[3:]]
+    fields, amounts, constrained = [], [], ""
+    for field in found:
+        if field is None:
+            return None
+        fields.append(field[0])
+        amounts.append(field[1])
+        constrained += field[2]
+    group = SpaceGroup.from_number(int(number))
+    due = format_formula(amounts), f"{group.family}{group.centring}{sum(amounts)}"
+    if due != (parts[0], parts[1]) or len(set(constrained)) < len(constrained):
+        return None
+    return _Head(group, tuple(fields))
+
+
+@lru_cache(maxsize=1 << 16)
+def _read_field(number: str, text: str) -> tuple[tuple[str, ...], int, str] | None:
+    """(letters, atoms, letters of constrained positions) of a field; None as for the head."""
+    if not _NUMBER.fullmatch(number) or int(number) > 230 or not _SHORT_FIELD.fullmatch(text):
+        return None
+    group = SpaceGroup.from_number(int(number))
+    letters: list[str] = []
+    amount, constrained, last = 0, "", ""
+    for digits, letter in _TERM.findall(text):
+        if letter <= last or letter not in group.letters:
+            return None
+        count, last = int(digits or 1), letter
+        position = group.position(letter)
+        if position.is_constrained:
+            if count > 1:
+                return None
+            constrained += letter
+        letters += [letter] * count
+        amount += position.multiplicity * count
+    return tuple(letters), amount, constrained
+
+
+def _check_head(text: str) -> _Head:
+    """Any head, each rule checked in turn, with a word on what is wrong."""
     parts = text.split("_")
     if len(parts) < 4:
         raise _Fault(

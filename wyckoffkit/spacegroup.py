@@ -54,6 +54,8 @@ class SpaceGroup:
     """The positions without free coordinates, in table order."""
     unconstrained: tuple[WyckoffPosition, ...] = field(init=False, repr=False)
     """The positions with free coordinates, in table order."""
+    letters: str = field(init=False, repr=False)
+    """All letters in table order."""
     _by_letter: dict[str, WyckoffPosition] = field(init=False, repr=False)
     _index: dict[str, int] = field(init=False, repr=False)
 
@@ -61,6 +63,7 @@ class SpaceGroup:
         put = object.__setattr__
         put(self, "constrained", tuple(p for p in self.positions if p.is_constrained))
         put(self, "unconstrained", tuple(p for p in self.positions if not p.is_constrained))
+        put(self, "letters", "".join(p.letter for p in self.positions))
         put(self, "_by_letter", {p.letter: p for p in self.positions})
         put(self, "_index", {p.letter: i for i, p in enumerate(self.positions)})
 
@@ -75,11 +78,6 @@ class SpaceGroup:
             return _groups()[number]
         except (KeyError, TypeError):
             raise ProtostructureError(f"space groups are numbered from 1 to 230, got {number!r}") from None
-
-    @property
-    def letters(self) -> str:
-        """All letters in table order."""
-        return "".join(self._index)
 
     def position(self, letter: str) -> WyckoffPosition:
         """The position with this letter; ProtostructureError if the group has none."""
