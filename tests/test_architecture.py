@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = {
     "wyckoffkit": (
         "errors commandline files tables elements spacegroup operations protostructure canonical label repair wren "
-        "collapse enumeration symmetry comparison supergroup subgroups encoding canonical_columns textlines spool "
+        "collapse enumeration symmetry comparison supergroup subgroups encoding dense canonical_columns textlines spool "
         "dataset tensorfile sources build realize relax hull discover metrics"
     ).split(),
     "reference_model": (

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .canonical import position_permutations
-from .elements import SYMBOLS
-from .encoding import WyckoffColumns
+from .encoding import ALPHABETICAL, WyckoffColumns
 from .protostructure import DEFAULT_PROFILE
 from .spacegroup import SpaceGroup
 
@@ -17,9 +16,6 @@ Integers = NDArray[np.int64]
 
 # Scores held at a time: relabelings times occupied slots.
 _CHUNK = 1 << 22
-# Places of the elements in alphabetical order of their symbols, by atomic number.
-_ALPHABETICAL = np.empty(len(SYMBOLS), np.int64)
-_ALPHABETICAL[np.argsort(np.array(SYMBOLS))] = np.arange(len(SYMBOLS))
 
 
 def _count_text(count: int) -> bytes:
@@ -94,7 +90,7 @@ def _break_ties(
     material, relabeling = np.nonzero(least.T)
     rows = slots[material]  # (K, L)
     letters = codes[permutations[relabeling[:, None], columns.position[rows]]]
-    in_label = np.argsort(_ALPHABETICAL[columns.element[rows]] << 8 | letters, axis=1)
+    in_label = np.argsort(ALPHABETICAL[columns.element[rows]] << 8 | letters, axis=1)
     count = columns.count[rows]
     terms = _COUNT_KEYS[count] | letters << _LETTER_SHIFTS[count]
     terms = np.take_along_axis(terms, in_label, axis=1)

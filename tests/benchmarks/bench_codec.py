@@ -100,6 +100,8 @@ def bench_parse(labels, distinct):
 
 def bench_tensors(labels, parsed):
     from wyckoffkit import decode, encode, format_label, parse_label
+    from wyckoffkit.canonical_columns import canonical_columns
+    from wyckoffkit.dense import from_dense
     from wyckoffkit.encoding import to_columns
 
     def tensors():
@@ -121,6 +123,13 @@ def bench_tensors(labels, parsed):
         "dense tensors → canonical label, one at a time",
         len(arrays),
         lambda: [format_label(decode(x).canonical()) for x in arrays],
+        theirs,
+    )
+    stored = [(n, *columns.dense(n)[1:]) for n in range(1, 231)]
+    rate(
+        "dense tensors → canonical label, in batches",
+        len(labels),
+        lambda: [format_label(p) for x in stored for p in canonical_columns(from_dense(*x))],
         theirs,
     )
     bench_floor(labels, columns)
