@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-import pickle  # only for UnpicklingError, which torch raises: nothing is unpickled
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -28,7 +27,9 @@ ARRAYS = ("frac_coords", "num_atoms", "atom_types", "lengths", "angles")
 ELEMENT_SCORES, ELEMENT_BITS = 100, 7
 """Atom types of two dimensions: a score for each of the elements 1 … 100, or FlowMM's seven analog bits of Z - 1."""
 
-# DiffCSP's and CDVAE's reconstructions, and all of FlowMM's files, hold the input as objects of torch_geometric.
+# FlowMM's consolidated files hold what was asked for as graphs of torch_geometric, which are not needed. Batches of
+# them, as in DiffCSP's eval_diff.pt, are pickled as calls of objects, and refused.
+INERT = ("torch_geometric.", "numpy.", "_codecs.encode")
 CONVERT = (
     "If you trust it, keep its tensors alone, where it was written: python -c \"import torch; c = torch.load('IN', "
     "weights_only=False, map_location='cpu'); torch.save({k: c[k] for k in "
@@ -47,20 +48,12 @@ def generated_tensors(path: Path) -> Iterator[Made]:
 
 def _plain(path: Path) -> Any:
     """Its settings may be an argparse namespace with paths; nothing else is built."""
-    import torch
+    from ..torchfile import TorchFileError, read_torch_file
 
     try:
-        with torch.serialization.safe_globals([argparse.Namespace, pathlib.PosixPath]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" in str(error) or "GLOBAL" in str(error):
-            raise DatasetError(
-                f"{path} holds Python objects besides tensors, and unpickling those can run any code, so it is "
-                f"refused. {CONVERT}"
-            ) from None
-        raise DatasetError(f"{path} is no torch file, or is cut off: {error}") from None
-    except Exception as error:  # on damaged data torch's restricted unpickler fails in any way there is
-        raise DatasetError(f"{path} is no torch file, or is cut off: {error}") from None
+        return read_torch_file(path, inert=INERT, allowed=(argparse.Namespace, pathlib.PosixPath))
+    except TorchFileError as error:
+        raise DatasetError(f"{error}. {CONVERT}" if error.has_objects else str(error)) from None
 
 
 def _batches(path: Path, content: Any) -> Iterator[Batch]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle  # only for UnpicklingError, which torch raises: nothing is unpickled
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +14,20 @@ from torch import Tensor
 from wyckoffkit import CheckpointError
 
 from ..tensorfile import read_tensors, write_tensors
+from ..torchfile import TorchFileError, read_torch_file
 from .embed import Extractor
 from .features import element_features, has_features, position_classes, position_features
 from .wrenformer import Projected, Wrenformer, WrenformerConfig, project
 
 KIND, VERSION = "wrenformer", 1
 SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "wrenformer.safetensors"
+
+# aviary's checkpoints hold loss functions, normalisers (never fitted) and scores beside the weights: none is needed.
+INERT = ("aviary.", "numpy.", "_codecs.encode", "torch.nn.modules.loss.", "torch.optim.")
+CONVERT = (
+    "If you trust it: python -c \"import torch; c = torch.load('IN', weights_only=False, map_location='cpu'); "
+    "torch.save({k: c[k] for k in ('model_params', 'model_state', 'state_dict') if k in c}, 'OUT')\""
+)
 
 NormOrder = Literal["pre", "post"]
 
@@ -141,18 +148,9 @@ def _read_aviary(path: Path, norm: NormOrder | None) -> Extractor:
 def _plain(path: Path) -> Mapping[str, Any]:
     """Tensors, numbers, text and containers of a torch file; nothing in it is run."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error) and "GLOBAL" not in str(error):
-            raise CheckpointError(f"{path} is no torch file, or is cut off: {error}") from None
-        raise CheckpointError(
-            f"{path} holds Python objects besides tensors and plain values, and unpickling those can run any code, so "
-            "it is refused. If you trust it: python -c \"import torch; c = torch.load('IN', weights_only=False, "
-            "map_location='cpu'); torch.save({k: c[k] for k in ('model_params', 'model_state', 'state_dict') "
-            "if k in c}, 'OUT')\""
-        ) from None
-    except Exception as error:  # on damaged data torch's restricted unpickler fails in any way there is
-        raise CheckpointError(f"{path} is no torch file, or is cut off: {error}") from None
+        content = read_torch_file(path, inert=INERT)
+    except TorchFileError as error:
+        raise CheckpointError(f"{error}. {CONVERT}" if error.has_objects else str(error)) from None
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} holds a {type(content).__name__}, expected aviary's dictionary")
     return content

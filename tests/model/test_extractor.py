@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import sys
 import warnings
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -146,14 +148,14 @@ def test_weights_that_were_changed_are_refused(tmp_path):
     data = bytearray(path.read_bytes())
     data[-2] ^= 1
     path.write_bytes(bytes(data))
-    with pytest.raises(CheckpointError, match="checksum"):
+    with pytest.raises(CheckpointError, match="damaged"):
         read_extractor(path)
 
 
 def aviary_checkpoint(path, network, config, **extra):
     params = {k: v for k, v in config.to_dict().items() if k not in ("norm_first", "dropout")}
     content = {"model_params": {**params, "task_dict": {"e": "regression"}}, "model_state": network.state_dict()}
-    torch.save({**content, "normalizer_dict": {"e": None}, "epoch": 3, **extra}, path)
+    torch.save({**content, "epoch": 3, **extra}, path)
     return path
 
 
@@ -225,6 +227,47 @@ def test_a_pickle_with_objects_is_refused_and_not_run(tmp_path):
     path = aviary_checkpoint(tmp_path / "bomb.pth", OURS.network, SMALL, extra=Bomb())
     with pytest.raises(CheckpointError, match=r"unpickling those can run any code.*weights_only=False"):
         read_extractor(path, norm="pre")
+
+
+def test_a_checkpoint_as_aviary_s_training_saves_it_is_read_and_none_of_its_objects_is_built(tmp_path, monkeypatch):
+    # CompRhys/aviary aviary/train.py, train_model: what Matbench Discovery's runs were saved by.
+    core, losses = ModuleType("aviary.core"), ModuleType("aviary.losses")
+
+    class Normalizer:
+        mean = None
+
+        def __setstate__(self, state):
+            pytest.fail("an object of the checkpoint was built")
+
+    def robust_loss():
+        pytest.fail("a function of the checkpoint was run")
+
+    for made, module, name in ((Normalizer, core, "Normalizer"), (robust_loss, losses, "RobustL1Loss")):
+        made.__module__, made.__qualname__, made.__name__ = module.__name__, name, name
+        setattr(module, name, made)
+    normalizer = Normalizer()
+    normalizer.std = torch.ones(1)
+    optimiser = torch.optim.AdamW(OURS.network.requires_grad_(True).parameters())
+    scores = {"MAE": np.float64(0.05), "RMSE": np.float32(0.1), "R2": 0.9, "errors": np.ones(3)}
+    with monkeypatch.context() as patched:
+        for module in (core, losses):
+            patched.setitem(sys.modules, module.__name__, module)
+        path = aviary_checkpoint(
+            tmp_path / "checkpoint.pth",
+            OURS.network,
+            SMALL,
+            optimizer_state=optimiser.state_dict(),
+            scheduler_state={"base_lrs": [0.001], "last_epoch": 3},
+            loss_dict={"e": ("regression", robust_loss), "f": ("regression", torch.nn.L1Loss())},
+            metrics=scores,
+            run_name="wrenformer-robust",
+            normalizer_dict={"e": normalizer},
+            run_params={"losses": {"e": ("regression", robust_loss)}, "learning_rate": 3e-4},
+        )
+    OURS.network.requires_grad_(False)
+    columns = to_columns(map(parse_label, LABELS))
+    found = read_extractor(path, norm="pre").embed(columns).embedding
+    assert np.allclose(found, OURS.embed(columns).embedding, atol=1e-6)
 
 
 @pytest.mark.parametrize(
