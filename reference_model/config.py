@@ -114,6 +114,7 @@ _NAMED: dict[str, dict[str, Any]] = {
 
 
 WEIGHTINGS = ("variable", "material")
+LOSSES = ("cross-entropy", "bound", "hybrid")
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,10 @@ class TrainConfig:
     """Decay of the running average of the weights a step; 0 for none."""
     weighting: str = "material"
     """"variable": each variable weighs the same (the published loss); "material": each material does."""
+    loss: str = "cross-entropy"
+    """Of D3PM: "cross-entropy" of x0 (the paper's), the variational "bound", or "hybrid", the bound and a bit of it."""
+    hybrid_weight: float = 0.001
+    """λ of the hybrid loss (Austin et al. eq. 5): the cross-entropy's weight beside each term of the bound."""
     count_share: float = 0.125
     """Share of each batch that also trains the count head (jump objective)."""
     condition_dropout: float = 0.2
@@ -184,6 +189,10 @@ class TrainConfig:
             raise CheckpointError(f"clock is wall or cpu, got {self.clock!r}")
         if self.weighting not in WEIGHTINGS:
             raise CheckpointError(f"weighting is one of {', '.join(WEIGHTINGS)}, got {self.weighting!r}")
+        if self.loss not in LOSSES:
+            raise CheckpointError(f"loss is one of {', '.join(LOSSES)}, got {self.loss!r}")
+        if not self.hybrid_weight >= 0:
+            raise CheckpointError(f"hybrid_weight is 0 or more, got {self.hybrid_weight}")
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

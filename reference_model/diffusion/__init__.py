@@ -7,7 +7,16 @@ from __future__ import annotations
 
 from .answers import MASKED, Logits, TokenLogits, legal, position_logits
 from .jump import JumpTargets, count_loss, jump_loss, jump_targets, jump_terms, thin
-from .losses import bound_terms, cross_entropy, factored_cross_entropy, kl_any, kl_zeros, occupied_slots
+from .losses import (
+    bound_loss,
+    bound_terms,
+    cross_entropy,
+    cross_entropy_terms,
+    factored_cross_entropy,
+    kl_any,
+    kl_zeros,
+    occupied_slots,
+)
 from .process import Diffusion, material_sum, n_variables
 
 __all__ = [
@@ -16,9 +25,11 @@ __all__ = [
     "JumpTargets",
     "Logits",
     "TokenLogits",
+    "bound_loss",
     "bound_terms",
     "count_loss",
     "cross_entropy",
+    "cross_entropy_terms",
     "factored_cross_entropy",
     "jump_loss",
     "jump_targets",

@@ -20,10 +20,14 @@ def cross_entropy(logits: Logits, batch0: Batch, weighting: str = "variable") ->
     That is the paper's loss ("variable"), in which a large group's variables count less; "material" takes
     each material's sum instead, in nats, so that every variable counts the same.
     """
+    return _weighted(cross_entropy_terms(logits, batch0), batch0, weighting)
+
+
+def cross_entropy_terms(logits: Logits, batch0: Batch) -> Tensor:
+    """-log p(x0 | x_t) of each material in nats, (B,)."""
     constrained = _CrossEntropy.apply(logits[0], batch0.constrained)
     unconstrained = _CrossEntropy.apply(logits[1].flatten(0, 1), batch0.unconstrained.flatten())
-    unconstrained = unconstrained.view_as(batch0.unconstrained)
-    return _weighted(material_sum(batch0, constrained, unconstrained), batch0, weighting)
+    return material_sum(batch0, constrained, unconstrained.view_as(batch0.unconstrained))
 
 
 class _CrossEntropy(torch.autograd.Function):
@@ -104,6 +108,26 @@ def bound_terms(diffusion: Diffusion, logits: Logits, batch0: Batch, batch_t: Ba
     )
     steps = step[batch0.constrained_material], step[batch0.unconstrained_material, None]
     return material_sum(batch0, *(_kl(*pair, of) for pair, of in zip(pairs, steps, strict=True)))
+
+
+def bound_loss(
+    diffusion: Diffusion,
+    logits: Logits,
+    batch0: Batch,
+    batch_t: Batch,
+    t: Tensor,
+    weighting: str = "variable",
+    cross_entropy_weight: float = 0.0,
+) -> Tensor:
+    """The variational bound as a loss, a scalar: T times its term at each material's t, unbiased for uniform t.
+
+    With a `cross_entropy_weight` λ it is the hybrid loss (Austin et al. eq. 5), λ times the cross-entropy beside each
+    term of the bound.
+    """
+    terms = bound_terms(diffusion, logits, batch0, batch_t, t)
+    if cross_entropy_weight:
+        terms = terms + cross_entropy_weight * cross_entropy_terms(logits, batch0)
+    return diffusion.schedule.T * _weighted(terms, batch0, weighting)
 
 
 def _kl(logits: Tensor, x0: Tensor, x_t: Tensor, prior: Prior, step: Step) -> Tensor:

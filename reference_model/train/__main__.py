@@ -57,6 +57,7 @@ def main(
     accumulate: Annotated[int | None, typer.Option(help="Passes a step (default 1).")] = None,
     lr: Annotated[float | None, typer.Option(help="Peak learning rate (default 0.001).")] = None,
     ema: Annotated[float | None, typer.Option(help="Decay of the weight average (default 0.999).")] = None,
+    loss: Annotated[str | None, typer.Option(help="Of D3PM: cross-entropy (default), bound or hybrid.")] = None,
     weighting: Annotated[str | None, typer.Option(help="Loss weights: material or variable.")] = None,
     augmentation: Annotated[
         str | None, typer.Option(help="Random equivalent settings: none, profile, or a profile's name.")
@@ -74,6 +75,7 @@ def main(
     ] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads (default: all).")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1 …")] = "cpu",
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Log for TensorBoard too.")] = False,
 ) -> None:
     """Train a model on the training split of DATA, or continue the run in the folder.
 
@@ -81,7 +83,7 @@ def main(
     """
     given: dict[str, Any] = {
         "minutes": minutes, "clock": clock and clock.value, "epochs": epochs, "steps": steps,
-        "batch_size": batch_size, "accumulate": accumulate, "lr": lr, "ema": ema, "weighting": weighting,
+        "batch_size": batch_size, "accumulate": accumulate, "lr": lr, "ema": ema, "loss": loss, "weighting": weighting,
         "augmentation": augmentation, "validations": validations, "patience": patience, "seed": seed,
         "bf16": bf16, "compile": compile,
     }  # fmt: skip
@@ -99,7 +101,17 @@ def main(
     with named_errors("train"):
         model, settings = choose(config, model_given, given, set_ or [], initialise)
         with live_progress(console) as (log, tick):
-            progress = train(data, out, model, settings, initialise=initialise, device=device, log=log, tick=tick)
+            progress = train(
+                data,
+                out,
+                model,
+                settings,
+                initialise=initialise,
+                device=device,
+                tensorboard=tensorboard,
+                log=log,
+                tick=tick,
+            )
     if os.environ.get("RANK", "0") != "0":
         return
     best = "" if progress.best is None else f", best validation {progress.best:.4g} at step {progress.best_step}"

@@ -8,10 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wyckoffkit import CheckpointError
+
 from ..batch import Batch
 from ..checkpoint import Checkpoint, diffusion_of
 from ..diffusion import (
+    Diffusion,
     JumpTargets,
+    bound_loss,
     count_loss,
     cross_entropy,
     factored_cross_entropy,
@@ -54,7 +58,8 @@ class Question:
 class Objective(nn.Module):
     """Mean loss a material: `ask` noises a micro-batch of clean materials, `forward` scores the network's answers.
 
-    D3PM: cross-entropy of x0 at a random step (WyckoffDiff eq. 8), weighted by variable as published or by material.
+    D3PM: cross-entropy of x0 at a random step (WyckoffDiff eq. 8), weighted by variable as published or by material;
+    or the variational bound; or the hybrid of both (Austin et al. eq. 5) with `hybrid_weight` for the cross-entropy.
     Jump: minus the log probability of the missing tokens (MATH section 6), in nats a material; the first `count_share`
     of the materials also train the count head. Models that are told a property are not told it of a share of the
     materials, and also learn the space group from it.
@@ -67,8 +72,17 @@ class Objective(nn.Module):
         weighting: str,
         count_share: float = 0.0,
         condition_dropout: float = 0.0,
+        *,
+        loss: str = "cross-entropy",
+        hybrid_weight: float = 0.0,
     ) -> None:
         super().__init__()
+        if loss != "cross-entropy" and checkpoint.config.objective != "d3pm":
+            raise CheckpointError(
+                f"the loss {loss!r} belongs to the d3pm objective, not to {checkpoint.config.objective}"
+            )
+        self.loss, self.hybrid_weight = loss, hybrid_weight if loss == "hybrid" else 0.0
+        self._diffusion_on: dict[torch.device, Diffusion] = {}
         self.network = network
         self.config = checkpoint.config
         self.weighting = weighting
@@ -104,6 +118,8 @@ class Objective(nn.Module):
 
     def _occupation(self, question: Question) -> Tensor:
         if question.jump is None:
+            if self.loss != "cross-entropy":
+                return self._bound(question)
             if self.config.architecture == "compact":
                 slots = self.network.occupancy(question.noised, question.t)
                 occupied = question.occupied_row, question.occupied_element
@@ -116,6 +132,22 @@ class Objective(nn.Module):
             logits = self.network.n_left_logits(question.thinned)
             loss = loss + self.count_share * count_loss(logits, question.n_left, question.u)
         return loss
+
+    def _bound(self, question: Question) -> Tensor:
+        """Of all variables: the bound needs the law of every class."""
+        device = question.noised.device
+        if device not in self._diffusion_on:
+            self._diffusion_on[device] = self.diffusion.to(device)
+        logits = self.network(question.noised, question.t)
+        return bound_loss(
+            self._diffusion_on[device],
+            logits,
+            question.clean,
+            question.noised,
+            question.t,
+            self.weighting,
+            self.hybrid_weight,
+        )
 
 
 def _first(batch: Batch, n: int) -> Batch:

@@ -11,6 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from wyckoffkit import WyckoffkitError
+
 from .state import Progress as RunProgress
 
 Record = dict[str, Any]
@@ -33,6 +35,36 @@ class JsonLines:
 
     def close(self) -> None:
         self._file.close()
+
+
+def require_tensorboard() -> None:
+    """Raise WyckoffkitError if the optional package is not installed."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError:
+        raise WyckoffkitError(
+            "--tensorboard needs the package tensorboard: pip install 'wyckoffkit[tensorboard]'"
+        ) from None
+
+
+class TensorBoard:
+    """The numbers of the log as event files: training figures under their names, validation figures apart."""
+
+    def __init__(self, folder: Path, after_step: int = 0) -> None:
+        """Hide what a killed run wrote beyond `after_step`."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(folder, purge_step=after_step + 1)
+
+    def __call__(self, record: Record) -> None:
+        group = "validation" if "validation" in record else "training"
+        for name, value in record.get("validation", record).items():
+            if name not in ("step", "seconds"):
+                self._writer.add_scalar(f"{group}/{name}", value, record["step"])
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 def _lines(path: Path) -> list[str]:

@@ -23,7 +23,7 @@ from ..transitions import Prior
 from .data import TrainingData
 from .engine import Record, Run
 from .processes import own_device, process_group, rank
-from .runlog import JsonLines
+from .runlog import JsonLines, TensorBoard, require_tensorboard
 from .state import Progress
 from .validation import Validation
 
@@ -42,6 +42,7 @@ def train(
     *,
     initialise: Path | None = None,
     device: str = "cpu",
+    tensorboard: bool = False,
     log: Callable[[Record], None] = lambda record: None,
     tick: Callable[[float, Progress], None] = lambda fraction, progress: None,
 ) -> Progress:
@@ -49,10 +50,13 @@ def train(
 
     `initialise` is a checkpoint of the same model whose weights a new run starts from (a run that is continued has its
     own, but must have begun so). Leaves `checkpoint.safetensors` (last), `best.safetensors` (best averaged weights by
-    validation), `reference.safetensors` (reference pack) and `log.jsonl` there. Raises DatasetError or CheckpointError.
+    validation), `reference.safetensors` (reference pack) and `log.jsonl` there; with `tensorboard` the same figures
+    in `tensorboard/`. Raises DatasetError or CheckpointError, WyckoffkitError without the tensorboard package.
     """
     from wyckoffkit.dataset import read_dataset
 
+    if tensorboard:
+        require_tensorboard()
     dataset = read_dataset(data)
     chosen = dataset.indices("train")
     if len(chosen) == 0:
@@ -92,13 +96,21 @@ def train(
         if rank() != 0:
             return run.train()
         write_reference(folder / REFERENCE, pack)
-        lines = JsonLines(folder / LOG, run.progress.step)
-        run.log = lambda record: (lines(record), log(record))  # type: ignore[func-returns-value]
+        logs: list[JsonLines | TensorBoard] = [JsonLines(folder / LOG, run.progress.step)]
+        if tensorboard:
+            logs.append(TensorBoard(folder / "tensorboard", run.progress.step))
+
+        def log_everywhere(record: Record) -> None:
+            for one in (*logs, log):
+                one(record)
+
+        run.log = log_everywhere
         try:
             with stopping_at_signals(run):
                 return run.train()
         finally:
-            lines.close()
+            for one in logs:
+                one.close()
 
 
 def told_property(data: Path, dataset: Dataset, name: str) -> np.ndarray[Any, Any]:

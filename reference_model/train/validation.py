@@ -58,7 +58,10 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> dict[str, float]:
-        objective = Objective(network, self.template, self.config.weighting)
+        config = self.config
+        objective = Objective(
+            network, self.template, config.weighting, loss=config.loss, hybrid_weight=config.hybrid_weight
+        )
         generator = torch.Generator().manual_seed(SEED)
         losses = torch.stack([objective(objective.ask(b, generator).to(self.device)) for b in self.batches])
         bits = torch.cat([self._bits(objective, batch) for batch in self.batches]) + self.fixed_bits

@@ -14,6 +14,7 @@ from torch import Tensor
 from reference_model.batch import Batch
 from reference_model.diffusion import (
     Diffusion,
+    bound_loss,
     count_loss,
     cross_entropy,
     jump_loss,
@@ -257,3 +258,28 @@ def test_a_process_that_does_not_fit_is_refused_with_a_sentence():
         Diffusion.of("marginal", 4, 2, marginals=(torch.ones(3) / 3, torch.ones(3) / 3))
     with pytest.raises(ValueError, match="'zeros', 'uniform' or 'marginal'"):
         Diffusion.of("absorbing", 4, 2)
+
+
+@pytest.mark.parametrize("prior", ["zeros", "uniform"])
+def test_the_bound_and_hybrid_losses_are_their_sums_over_variables_written_out(prior: str):
+    batch = real_batch()
+    P = int(batch.unconstrained.max()) + 1
+    diffusion = Diffusion.of(prior, batch.n_elements, P, T=20)
+    t = torch.arange(batch.n_materials) % 20 + 1
+    x_t = diffusion.noise(batch, t, torch.Generator().manual_seed(0))
+    logits = tuple(x.double() for x in random_logits(batch, P))
+    step = diffusion.schedule.step(t - 1, t)
+    kinds = (
+        (0, batch.constrained, x_t.constrained, diffusion.constrained_prior, batch.constrained_material),
+        (1, batch.unconstrained, x_t.unconstrained, diffusion.unconstrained_prior, batch.unconstrained_material),
+    )
+    for weight in (0.0, 0.25):
+        sums = torch.zeros(batch.n_materials, dtype=torch.float64)
+        for kind, x0, x, kind_prior, material in kinds:
+            of = step[material] if kind == 0 else step[material, None]
+            terms = kl_any(logits[kind], x0, x, kind_prior, of)
+            terms = terms - weight * logits[kind].log_softmax(-1).gather(-1, x0[..., None]).squeeze(-1)
+            sums.index_add_(0, material, terms if kind == 0 else terms.sum(-1))
+        for weighting, wanted in (("material", sums), ("variable", sums / n_variables(batch))):
+            loss = bound_loss(diffusion, logits, batch, x_t, t, weighting, weight)
+            torch.testing.assert_close(loss, 20 * wanted.mean(), rtol=1e-9, atol=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
 from dataclasses import replace
 
@@ -21,7 +22,7 @@ from reference_model.train.data import TrainingData, epoch_order
 from reference_model.train.engine import BEST, CHECKPOINT, Run, stream_seed
 from reference_model.train.objective import Objective, Question
 from reference_model.train.optimiser import Average, moments, rate
-from reference_model.train.runlog import JsonLines
+from reference_model.train.runlog import JsonLines, TensorBoard, require_tensorboard
 from reference_model.train.start import starting_point
 from reference_model.transitions import Prior
 from wyckoffkit import CheckpointError, WyckoffkitError
@@ -190,6 +191,25 @@ def test_the_loss_falls(tmp_path):
     assert losses[-1] < losses[0] / 2
 
 
+@pytest.mark.parametrize("loss", ["bound", "hybrid"])
+@pytest.mark.parametrize("name", ["paper", "compact"])
+def test_the_bound_falls_when_it_is_the_loss(tmp_path, name, loss):
+    small = {"hidden_size": 16, "n_layers": 1, "n_heads": 2, "n_elements": 20, "max_count": 3}
+    model = MODEL if name == "paper" else ModelConfig.named("compact", objective="d3pm", **small)
+    records = []
+    settings = replace(SETTINGS, steps=40, log_steps=10, loss=loss, hybrid_weight=0.01)
+    make_run(tmp_path, settings, model, log=records.append).train()
+    assert records[-1]["loss"] < 0.9 * records[0]["loss"]
+
+
+def test_the_jump_objective_refuses_the_losses_of_d3pm(tmp_path):
+    model = ModelConfig.named("compact", objective="jump", hidden_size=16, n_layers=1, n_heads=2, n_elements=20)
+    with pytest.raises(CheckpointError, match="'hybrid' belongs to the d3pm objective, not to jump"):
+        make_run(tmp_path, replace(SETTINGS, loss="hybrid"), model)
+    with pytest.raises(CheckpointError, match="loss is one of cross-entropy, bound, hybrid, got 'elbo'"):
+        replace(SETTINGS, loss="elbo")
+
+
 def test_a_run_stops_early_when_validation_no_longer_improves(tmp_path):
     figures = iter([3.0, 2.0, 2.5, 2.1, 1.0])
     settings = replace(SETTINGS, steps=10, validations=5, patience=2)
@@ -321,15 +341,36 @@ def test_a_log_forgets_what_a_killed_run_wrote_after_its_checkpoint(tmp_path):
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 3, "loss": 0.5}\n'
 
 
+def test_tensorboard_gets_the_numbers_of_the_log(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = TensorBoard(tmp_path)
+    log({"step": 20, "seconds": 3.0, "loss": 0.5, "lr": 0.25})
+    log({"step": 40, "seconds": 5.0, "validation": {"bits": 60.0}})
+    log.close()
+    events = EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert sorted(events.Tags()["scalars"]) == ["training/loss", "training/lr", "validation/bits"]
+    assert [(e.step, e.value) for e in events.Scalars("validation/bits")] == [(40, 60.0)]
+
+
+def test_without_tensorboard_the_option_names_its_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(WyckoffkitError, match=r"pip install 'wyckoffkit\[tensorboard\]'"):
+        require_tensorboard()
+
+
 # --- devices ---
 
 
+@pytest.mark.parametrize("loss", ["cross-entropy", "hybrid"])
 @pytest.mark.parametrize("objective", ["d3pm", "jump"])
 @pytest.mark.parametrize("name", ["paper", "compact"])
-def test_a_loss_asks_nothing_of_the_device_and_lets_nothing_fall_back(name, objective):
+def test_a_loss_asks_nothing_of_the_device_and_lets_nothing_fall_back(name, objective, loss):
     """On the meta device a value that the host would wait for is an error, and so is a tensor left on the CPU."""
-    if (name, objective) == ("paper", "jump"):
-        pytest.skip("the paper's network has no head for the jump objective")
+    if objective == "jump" and (name == "paper" or loss == "hybrid"):
+        pytest.skip("the paper's network has no head for the jump objective, and that has one loss")
     model = ModelConfig.named(
         name, objective=objective, prior="zeros", hidden_size=8, n_layers=1, n_heads=2, n_elements=20, max_count=3
     )
@@ -337,7 +378,7 @@ def test_a_loss_asks_nothing_of_the_device_and_lets_nothing_fall_back(name, obje
     batch = Batch.from_columns(columns, n_elements=20)
     with torch.device("meta"):
         network = build_network(model)
-    losses = Objective(network, blank(model), "material", count_share=0.25)
+    losses = Objective(network, blank(model), "material", count_share=0.25, loss=loss, hybrid_weight=0.01)
     question = losses.ask(batch, torch.Generator().manual_seed(0))
     parts = {key: getattr(question, key) for key in question.__dataclass_fields__}
     moved = Question(**{key: part if part is None else part.to("meta") for key, part in parts.items()})
