@@ -18,6 +18,8 @@ from .constraints import Constraint, Elements, any_count, atoms, everywhere
 from .request import Request
 from .sites import PlannedSite
 
+FORESIGHT = 0.5
+"""How far later tokens are expected to be as rarely allowed as the next one: they follow from it, and fit it better."""
 LEAST_CHANCE = 1e-4
 """No required element is favoured by more than one over this, nor any outlook worse for one."""
 
@@ -109,7 +111,7 @@ def propose(
     outlook = after.double() - before.double()
     favour = torch.zeros(batch.n_materials, batch.n_elements, device=batch.device)
     if look_ahead and site is None:
-        outlook = outlook * n_left
+        outlook = outlook * (1 + FORESIGHT * (n_left - 1))
         for constraint in constraints:
             if isinstance(constraint, Elements) and bool(constraint.required.any()):
                 chance, favour = _required(constraint, batch, slots, after, n_left)
@@ -118,6 +120,11 @@ def propose(
                 slots = slots[0] + c, slots[1] + u
     elif site is not None:
         outlook = outlook + n_left.log()
+        for later in range(number + 1, len(request.sites) + 1 if look_ahead else 0):
+            planned = PlannedSite.of(request, batch, site_order, role_element, later).slots(batch)
+            alone = _masked(open_slots[0], [planned[0]]), _masked(open_slots[1], [planned[1]])
+            chance = position_logits(alone, batch).logsumexp(-1).double() - before + n_left.log()
+            outlook = outlook + FORESIGHT * chance.clamp(min=math.log(LEAST_CHANCE), max=0)
     outlook = torch.where(after > MASKED / 2, outlook, -math.inf)
     return Proposal(batch, tokens, slots, before, favour, site, outlook)
 

@@ -47,9 +47,11 @@ def oracle() -> Oracle:
     return Oracle(batch_of(list(members())), P)
 
 
-def ask(request: Request, particles: int = 1024, n_samples: int = 256, n_pools: int = 1, seed: int = 0) -> Conditioned:
-    streams = Streams.of(seed, torch.arange(particles * n_pools))
-    return sample_request(oracle(), request, laws(), streams, n_samples=n_samples, n_pools=n_pools, max_count=P)
+def ask(
+    request: Request, particles: int = 1024, n_samples: int = 256, n_pools: int = 1, *, look_ahead: bool = True
+) -> Conditioned:
+    streams, size = Streams.of(0, torch.arange(particles * n_pools)), {"n_samples": n_samples, "n_pools": n_pools}
+    return sample_request(oracle(), request, laws(), streams, **size, max_count=P, look_ahead=look_ahead)
 
 
 def labels(batch: Batch) -> list[str]:
@@ -147,10 +149,19 @@ def test_masking_alone_is_far_from_the_conditional_law_and_weights_mend_that():
     target = inside("elements")
     request = Request.of(elements=COMMON)
     weighted = distance(ask(request, particles=2048, n_samples=512).batch, target)
-    masked = distance(ask(request, particles=1, n_samples=1, n_pools=1024).batch, target)
+    masked = distance(ask(request, particles=1, n_samples=1, n_pools=1024, look_ahead=False).batch, target)
     floor = sum(distance(iid(target, 512, seed), target) for seed in range(5)) / 5
     assert weighted < 1.7 * floor
     assert masked > 2.5 * floor
+
+
+@pytest.mark.parametrize("name", ["elements", "two required", "a site"])
+def test_looking_ahead_leaves_the_probability_what_it_is_and_more_particles_effective(name: str):
+    request = Request.of(**CASES[name][0])  # type: ignore[arg-type]
+    with_it, without = (ask(request, 128, 1, n_pools=8, look_ahead=look_ahead) for look_ahead in (True, False))
+    (estimate, error), (other, other_error) = with_it.probability(), without.probability()
+    assert abs(estimate - other) < 5 * (error**2 + other_error**2) ** 0.5
+    assert float(with_it.effective_particles.mean()) > float(without.effective_particles.mean())
 
 
 def test_compositions_that_the_library_holds_are_found_and_no_other():
