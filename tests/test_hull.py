@@ -319,3 +319,15 @@ def test_the_command_refuses_crystals_of_another_calculator_and_takes_the_elemen
     code, _, err = wyckoffkit("hull", tmp_path / "b")
     assert code == 1
     assert "elemental references come with wyckoffkit for chgnet-0.3.0, not for emt" in err
+
+
+def test_a_table_of_labels_is_a_reference_like_one_of_formulas(tmp_path):
+    (tmp_path / "formulas.csv").write_text("material_id,composition,e_form_per_atom\nx,CaO,-2.0\n")
+    (tmp_path / "labels.csv").write_text(f"material_id,label,e_form_per_atom\nx,{ROCK_SALT},-2.0\n")
+    formulas, labels = (read_references(tmp_path / name, scale="mp2020") for name in ("formulas.csv", "labels.csv"))
+    zero = elements(MP2020, {"Ca": -1.0, "O": -3.0})
+    for known in (formulas, labels):
+        assert Hull(known, zero).above({"Ca": 4.0, "O": 4.0}, -1.9)[0] == pytest.approx(0.1)
+    (tmp_path / "labels.csv").write_text("label,e_form_per_atom\nAB_cF8_225_a_a:Ca-O,-2.0\n")
+    with pytest.raises(DatasetError, match=r"labels\.csv:2: position a"):
+        read_references(tmp_path / "labels.csv", scale="mp2020")

@@ -63,6 +63,23 @@ def measure(name, work, protostructures):
     return rate
 
 
+def floor(protostructures):
+    """The rate of the check alone, which no way of drawing crystals can surpass: their group found again by moyopy."""
+    crystals = []
+    for protostructure in protostructures:
+        try:
+            made = realize(protostructure, generator_for(0, str(protostructure)))
+            crystals.append((protostructure, made.primitive()))
+        except RealizationError:
+            continue
+    start = time.process_time()
+    for protostructure, crystal in crystals:
+        check(protostructure, crystal, overlap_free=True)
+    rate = len(crystals) / (time.process_time() - start)
+    print(f"{'check':<10} {rate:8.1f} crystals a CPU second: the most that is possible with this check")
+    return rate
+
+
 def main():
     if len(sys.argv) > 1:
         labels = Path(sys.argv[1]).read_text().split()
@@ -72,8 +89,10 @@ def main():
         labels = (ROOT / "tests" / "data" / "wbm_labels.txt").read_text().split()
     protostructures = [parse_label(label) for label in labels]
     rate = measure("wyckoffkit", ours, protostructures)
+    most = floor(protostructures)
     peer = measure("pyxtal", pyxtals, protostructures[::_PYXTAL_SHARE])
-    print(f"ratio      {rate / peer:8.1f}   (free parameters a label: {np.mean([p.dof for p in protostructures]):.1f})")
+    free = np.mean([p.dof for p in protostructures])
+    print(f"ratio      {rate / peer:8.1f}, {most / peer:.1f} at most   (free parameters a label: {free:.1f})")
 
 
 if __name__ == "__main__":

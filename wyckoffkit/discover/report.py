@@ -29,9 +29,9 @@ table { border-collapse: collapse; width: 100% }
 td, th { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid #dde3e8; vertical-align: middle }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 td.stable { color: #1b6b5a; font-weight: 600 }
-code { overflow-wrap: anywhere }
+code { overflow-wrap: anywhere; display: block; min-width: 13rem }
 canvas { width: 150px; height: 150px; cursor: grab; touch-action: none; display: block }
-.key { font-size: .8rem } .key span { margin-right: .6rem }
+.key { font-size: .8rem } .key span { margin-right: .6rem; white-space: nowrap; display: inline-block }
 .key i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .2em }
 .key i { border: 1px solid #555 }
 .diagrams { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }

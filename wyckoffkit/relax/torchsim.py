@@ -31,9 +31,14 @@ def batched_model(kind: str, detail: str) -> Batched:
     try:
         torch_sim = importlib.import_module("torch_sim")
         model = _MODELS[kind](detail)
+        of = _batched(torch_sim, model)
+        _check_translations(kind, of)
     except (ImportError, NameError, AttributeError) as error:  # versions of torch-sim and the model that do not fit
-        raise RealizationError(f"torch-sim's model {kind} cannot be made here: {error}") from None
+        raise RealizationError(f"torch-sim's model {kind} cannot be used here: {error}") from None
+    return of
 
+
+def _batched(torch_sim: Any, model: Any) -> Batched:
     def of(crystals: Sequence[Crystal]) -> list[tuple[float, Floats, Floats]]:
         Atoms: Any = importlib.import_module("ase").Atoms
         atoms = [Atoms(numbers=c.numbers, scaled_positions=c.frac, cell=c.lattice, pbc=True) for c in crystals]
@@ -45,7 +50,6 @@ def batched_model(kind: str, detail: str) -> Batched:
         by_crystal = np.split(forces, ends[:-1])
         return list(zip(energies.tolist(), by_crystal, stresses, strict=True))
 
-    _check_translations(kind, of)
     return of
 
 

@@ -25,6 +25,7 @@ from .search import RelaxOptions, relax_label
 _POLL = 0.5  # s
 # A relaxation that ends by itself at its timeout is given this much longer before its process is killed.
 _GRACE = 10.0  # s
+_PATIENCE = 5.0  # s
 
 Load = Callable[[str], Calculator]
 Reply = Row | str
@@ -112,7 +113,7 @@ class _Worker:
         self._process.join(0 if silent else 1)
         died = f"its process died (exit code {self._process.exitcode})"
         reason = f"killed: no step ended within {self._timeout + _GRACE:g} s" if silent else died
-        self.stop()
+        self.stop(0.0)
         held, self.held = list(self.held.items()), {}
         self._start()
         if len(held) == 1:
@@ -120,11 +121,12 @@ class _Worker:
         else:
             suspects.extend(protostructure for _, protostructure in held)
 
-    def stop(self) -> None:
-        """End the process."""
+    def stop(self, patience: float = _PATIENCE) -> None:
+        """End the process: an idle one ends by itself when the pipe closes, so it is given some seconds for that."""
+        self.connection.close()
+        self._process.join(patience if not self.held else 0.0)
         self._process.kill()
         self._process.join()
-        self.connection.close()
 
 
 def _serve(connection: Connection, calculator: str, options: RelaxOptions, load: Load, batch: int) -> None:
