@@ -158,4 +158,4 @@ def test_the_shipped_models_judge_labels(tmp_path):
     (found,) = judge([rock_salt])
     assert 0 < found.bits < 100
     assert -4 < found.formation_energy < -2  # eV/atom; an oxide as stable as there are
-    assert "AB_cF8_225_a_b:Og-O" not in TrainingSet()
+    assert "AB_cF8_225_a_b:O-Og" not in TrainingSet()

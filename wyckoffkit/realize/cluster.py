@@ -11,6 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _PATIENCE = 30  # s for the scheduler to answer
+_SCHEMES = ("tcp", "tls", "ucx", "ws", "wss", "inproc")
 _AHEAD = 3  # chunks on their way for each thread of the cluster
 
 
@@ -26,6 +27,8 @@ def on_cluster(
         from distributed import Client, KilledWorker, as_completed
     except ImportError:
         raise RealizationError("--scheduler needs dask.distributed: pip install 'wyckoffkit[distributed]'") from None
+    if address.partition("://")[0] not in _SCHEMES:
+        raise RealizationError(f"{address!r} is not a scheduler's address: write tcp://host:8786")
     try:
         client = Client(address, timeout=f"{_PATIENCE}s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
