@@ -39,6 +39,11 @@ EMBEDDED: tuple[tuple[tuple[str, ...], str, float, float | None], ...] = (
     ),
 )
 
+BITS = (
+    *(("bits_a_material", name) for name in ("samples", "held-out", "training")),
+    *(("differences", f"held-out less {name}") for name in ("training", "samples")),
+)
+
 
 def read_evaluations(paths: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
     """(name, content) of each JSON file. Raises DatasetError for a file that is none, or of another reference, and
@@ -111,6 +116,10 @@ def rows(contents: Contents) -> list[Row]:
             if _inside(first["embedding"], path) is not None:
                 line = (_inside(held_out, path) or {}).get("value")
                 found.append(row(name, factor, lambda c, path=path: _inside(c["embedding"] or {}, path), (line, again)))
+    for path in BITS if first["likelihoods"] else ():
+        name = f"bits{' a material' * (path[0] != 'differences')}, {path[1]}"
+        line = 0.0 if path[0] == "differences" else None
+        found.append(row(name, 1.0, lambda c, path=path: _inside(c["likelihoods"] or {}, path), (line, None)))
     return found + [
         row(
             f"{name}: Jensen–Shannon, bits",

@@ -31,7 +31,7 @@ from .facts import REPEATS, SIDES, Array, EmbeddingFacts, Facts
 from .identity import IDENTITIES, identities
 from .plausible import plausibility
 from .samples import Samples
-from .shares import MEMORY, known_among, shares
+from .shares import MEMORY, curve_sizes, known_among, shares
 from .trainingset import Reference, as_samples
 
 if TYPE_CHECKING:
@@ -170,3 +170,17 @@ def resampled_lines(facts: Facts, n: int) -> dict[str, float]:
         *(f"novel {kind}" for kind in IDENTITIES),
     )
     return found | dict.fromkeys(nothing_new, 0.0)
+
+
+def curves_of_lines(facts: Facts, n: int) -> dict[str, Any]:
+    """Rarefaction of held-out materials, and distinct items among draws with replacement, for up to n materials."""
+    found: dict[str, Any] = {}
+    for kind in ("labels", "prototypes"):
+        held_out, training = facts.counts_of(f"held-out {kind}"), facts.counts_of(f"training {kind}")
+        sizes = curve_sizes(min(n, int(held_out.sum())))
+        distinct = [round(float(v), 2) for v in rarefaction(held_out, sizes)]
+        found[f"held-out {kind}"] = {"samples": sizes, "distinct": distinct}
+        sizes = curve_sizes(n)
+        distinct = [round(distinct_with_replacement(training, m), 2) for m in sizes]
+        found[f"resampled {kind}"] = {"samples": sizes, "distinct": distinct}
+    return found

@@ -13,7 +13,7 @@ from wyckoffkit import DatasetError, __version__, tables
 from wyckoffkit.metrics import DISTRIBUTIONS, Divergence, Estimate, categorise, divergence
 
 from .distance import EmbeddingResult, compare_embeddings
-from .lines import held_out_lines, resampled_lines
+from .lines import curves_of_lines, held_out_lines, resampled_lines
 from .samples import Samples
 from .shares import Known, curves, known_among, memorisation, shares, sweep_of
 from .trainingset import Reference
@@ -166,7 +166,7 @@ def evaluate(
             }
             for name, found in categories.items()
         },
-        curves(samples, known),
+        curves(samples, known) | (curves_of_lines(reference.facts, len(samples.labels)) if reference.facts else {}),
         embedding,
         notes,
         seed,

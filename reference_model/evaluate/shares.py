@@ -124,6 +124,12 @@ def sweep_of(samples: Samples, reference: Reference) -> tuple[dict[str, Any], ..
     return tuple(found)
 
 
+def curve_sizes(n: int) -> list[int]:
+    """Where a rarefaction curve of n draws is computed: evenly, and at 10,000."""
+    sizes = {max(1, round(n * k / CURVE_POINTS)) for k in range(1, CURVE_POINTS + 1)} if n else set()
+    return sorted(sizes | ({NOVEL_COMPARED} if n >= NOVEL_COMPARED else set()))
+
+
 def curves(samples: Samples, known: Known) -> dict[str, Any]:
     """Distinct labels and prototypes expected among m samples (rarefaction), and prototypes among m novel samples."""
     of_novel = [p for p, is_known in zip(samples.prototypes, known.label, strict=True) if not is_known]
@@ -137,9 +143,7 @@ def curves(samples: Samples, known: Known) -> dict[str, Any]:
     ):
         counted = (item for item in items if item in new) if name.startswith("novel") else items
         counts, n = multiplicities(counted), len(items)
-        sizes = sorted({max(1, round(n * k / CURVE_POINTS)) for k in range(1, CURVE_POINTS + 1)}) if n else []
-        if n >= NOVEL_COMPARED:
-            sizes = sorted({*sizes, NOVEL_COMPARED})
+        sizes = curve_sizes(n)
         found[name] = {
             "samples": sizes,
             "distinct": [round(float(v), 2) for v in rarefaction(counts, sizes, n_draws=n)],

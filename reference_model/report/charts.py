@@ -102,25 +102,33 @@ def energies(histogram: Mapping[str, Sequence[float]], quantiles: Mapping[str, M
     return svg(WIDTH, 294, parts, "Predicted formation energies of samples, novel samples and training data")
 
 
-def rarefaction(curves: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
-    """Expected distinct items among m samples; the diagonal is a generator that never repeats itself."""
-    named = (("labels", "ours"), ("prototypes", "theirs"), ("prototypes among the novel", "novel"))
-    shown = [(name, class_) for name, class_ in named if curves.get(name, {}).get("samples")]
-    top = max((curves[name]["samples"][-1] for name, _ in shown), default=1)
-    x, y = Scale(0, top, 58, WIDTH - 24), Scale(0, top, 250, 24)
-    parts = [*legend(shown_legend(shown), 58, 14), *left_axis(y, 58, WIDTH - 24)]
-    parts.append(element("line", x1=x(0), y1=y(0), x2=x(top), y2=y(top), class_="grid dashed"))
-    for name, class_ in shown:
-        sizes, distinct = curves[name]["samples"], curves[name]["distinct"]
-        parts.append(polyline([x(0), *map(x, sizes)], [y(0), *map(y, distinct)], class_))
-        parts.append(text(number(distinct[-1]), x(sizes[-1]) - 4, y(distinct[-1]) - 5, anchor="end"))
-    parts += bottom_axis(x, 250, "samples")
-    return svg(WIDTH, 290, parts, "Distinct labels and prototypes among samples")
+def rarefaction(
+    curves: Mapping[str, Mapping[str, Sequence[float]]],
+    named: Sequence[tuple[str, str, str]],
+    label: str,
+    *,
+    repeats: bool = False,
+) -> str:
+    """Expected distinct items among m samples, or how many are not, for each (curve, class, name) that there is."""
+    if repeats:
+        curves = {key: {**curve, "distinct": _repeated(curve)} for key, curve in curves.items()}
+    shown = [(key, class_, name) for key, class_, name in named if curves.get(key, {}).get("samples")]
+    across = max((curves[key]["samples"][-1] for key, *_ in shown), default=1)
+    most = max((curves[key]["distinct"][-1] for key, *_ in shown), default=1)
+    x, y = Scale(0, across, 58, WIDTH - 24), Scale(0, most * 1.04, 250, 28)
+    parts = [*legend([(class_, name) for _, class_, name in shown], 58, 14), *left_axis(y, 58, WIDTH - 24)]
+    for key, class_, name in reversed(shown):  # the first lies on top
+        sizes, distinct = curves[key]["samples"], curves[key]["distinct"]
+        line = polyline([x(0), *map(x, sizes)], [y(0), *map(y, distinct)], class_)
+        parts.append(titled(line, f"{name}: {distinct[-1]:,.0f} of {sizes[-1]:,}"))
+        apart = 15 if class_ == "theirs" and not repeats else -5  # the last two lines lie close to each other
+        parts.append(text(f"{distinct[-1]:,.0f}", x(sizes[-1]) - 4, y(distinct[-1]) + apart, anchor="end"))
+    parts += bottom_axis(x, 250, label)
+    return svg(WIDTH, 290, parts, label)
 
 
-def shown_legend(shown: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """(class, name) of (name, class)."""
-    return [(class_, f"distinct {name}") for name, class_ in shown]
+def _repeated(curve: Mapping[str, Sequence[float]]) -> list[float]:
+    return [m - distinct for m, distinct in zip(curve["samples"], curve["distinct"], strict=True)]
 
 
 def intervals(

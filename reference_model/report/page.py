@@ -33,11 +33,7 @@ def render(content: Mapping[str, Any]) -> str:
         *_likelihoods(content["likelihoods"]),
         *_distributions(content),
         "<h2>How soon samples repeat</h2>",
-        _figure(
-            charts.rarefaction(content["rarefaction"]),
-            "Distinct labels and prototypes expected among m samples (rarefaction). Dashed: a generator that never "
-            "repeats itself.",
-        ),
+        *_repeats(content["rarefaction"]),
         *_gallery(content["gallery"]),
         "<h2>All measures</h2>",
         tables.measures(content, list(content["metrics"])),
@@ -195,6 +191,31 @@ def _binned(
         totals[k][1] += theirs or 0.0
     known = any(theirs is not None for _, _, theirs in rows)
     return [(f"≤{top}", ours, theirs if known else None) for top, (ours, theirs) in zip(bins, totals, strict=True)]
+
+
+def _repeats(curves: Mapping[str, Any]) -> list[str]:
+    """Labels and prototypes on scales of their own."""
+    labels = (
+        ("labels", "ours", "samples"),
+        ("held-out labels", "held", "held-out"),
+        ("resampled labels", "theirs", "resampled"),
+    )
+    prototypes = (
+        ("prototypes", "ours", "samples"),
+        ("prototypes among the novel", "novel", "novel samples"),
+        ("novel prototypes among the novel", "third", "new ones among the novel"),
+        ("held-out prototypes", "held", "held-out"),
+        ("resampled prototypes", "theirs", "resampled"),
+    )
+    return [
+        _figure(
+            charts.rarefaction(curves, labels, "labels drawn", repeats=True),
+            "Labels that repeat an earlier one, expected among so many (rarefaction).",
+        ),
+        _figure(
+            charts.rarefaction(curves, prototypes, "prototypes drawn"), "Distinct prototypes expected among so many."
+        ),
+    ]
 
 
 def _gallery(entries: Sequence[Mapping[str, Any]]) -> list[str]:

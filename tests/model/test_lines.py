@@ -10,7 +10,7 @@ import pytest
 from reference_model.evaluate.against import FACTS, WEIGHTS, read_against
 from reference_model.evaluate.bits import SHIPPED, measure_bits
 from reference_model.evaluate.facts import REPEATS, read_facts, write_facts
-from reference_model.evaluate.lines import held_out_lines, measure_facts, resampled_lines
+from reference_model.evaluate.lines import curves_of_lines, held_out_lines, measure_facts, resampled_lines
 from reference_model.evaluate.samples import collect
 from reference_model.evaluate.shares import MEMORY, NEW_PROTOTYPES, known_among, shares
 from reference_model.evaluate.trainingset import of_samples
@@ -75,6 +75,16 @@ def test_the_resampled_lines_are_what_draws_with_replacement_show(training, fact
         # Five standard errors: one run in a million fails for each line.
         assert abs(values.mean() - line) <= 5 * values.std() / np.sqrt(len(values)) + 1e-12, name
     assert lines["unique"] < held_out_lines(facts, n)["unique"].value
+
+
+def test_the_curves_of_the_lines_end_at_the_lines(facts):
+    curves = curves_of_lines(facts, 25)
+    assert curves["resampled labels"]["samples"][-1] == curves["held-out labels"]["samples"][-1] == 25
+    resampled = 25 * resampled_lines(facts, 25)["unique"]
+    assert curves["resampled labels"]["distinct"][-1] == pytest.approx(resampled, abs=0.01)
+    held_out = 25 * held_out_lines(facts, 25)["unique"].value
+    assert curves["held-out labels"]["distinct"][-1] == pytest.approx(held_out, abs=0.5)
+    assert curves_of_lines(facts, 1000)["held-out labels"]["samples"][-1] == 30
 
 
 def picked(training, rows):
