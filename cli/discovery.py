@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .crystals import Batch, Jobs, OutputFolder, progress_bar, tell
+from .crystals import Batch, Jobs, OutputFolder, Scheduler, progress_bar, tell
 from .hulls import Against, Elements, Scale, hull_of
 from .options import Rejections, label_lines
 
@@ -62,6 +62,7 @@ def discover(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     jobs: Jobs = 1,
     batch: Batch = 8,
+    scheduler: Scheduler = None,
 ) -> None:
     """Sample labels, choose the new ones, rank, realize and relax them, place them above the hull, report the best.
 
@@ -91,6 +92,7 @@ def discover(
         budget=budget,
         jobs=jobs,
         batch=batch,
+        scheduler=scheduler,
     )
     rejections = Rejections()
     failed: list[dict[str, Any]] = []
@@ -109,7 +111,8 @@ def discover(
         typer.echo(f"{row['energy_above_hull']:+9.4f}  {row['formation_energy']:+9.4f}  {row['label']}")
     typer.echo(
         f"{report}: {len(found.candidates)} candidates, {found.relaxed} relaxed, {found.failed} failed; stable "
-        f"{found.rates.stable}, metastable {found.rates.metastable}; VASP inputs for {written}",
+        f"{found.rates.stable}, metastable {found.rates.metastable}; unique and novel of these {found.rates.sun} and "
+        f"{found.rates.msun}; VASP inputs for {written}",
         err=True,
     )
 

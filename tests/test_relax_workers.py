@@ -15,6 +15,8 @@ import pytest
 from tests.test_realize import generator
 from tests.test_relax import FAST, METALS
 from wyckoffkit import RealizationError, find_protostructure, parse_label
+from wyckoffkit.discover import DiscoverOptions, discover
+from wyckoffkit.hull import Hull, Reference, References
 from wyckoffkit.realize import RealizeOptions, realize, realize_many
 from wyckoffkit.relax import RelaxOptions, StageOptions, calculator_named, relax_crystal, relax_many, torchsim, workers
 from wyckoffkit.relax.descent import descend
@@ -114,6 +116,11 @@ def test_a_run_that_is_killed_goes_on_and_relaxes_no_label_twice(tmp_path):
     assert sorted(labels) == sorted(METALS)
 
 
+def metals():
+    entries = tuple(Reference(symbol, ((symbol, 1.0),), 0.0) for symbol in ("Ag", "Au", "Cu"))
+    return References(calculator_named("emt").scale, "total", entries, "metals")
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # distributed's own warnings
 def test_a_cluster_gives_the_crystals_that_one_process_gives(tmp_path):
@@ -127,8 +134,11 @@ def test_a_cluster_gives_the_crystals_that_one_process_gives(tmp_path):
         address = here.scheduler_address
         far = [rows[-1] for rows in realize_many(protostructures, tmp_path / "a", RealizeOptions(), scheduler=address)]
         relaxed = list(relax_many(protostructures, tmp_path / "b", FAST, calculator="emt", batch=2, scheduler=address))
+        options = DiscoverOptions(relax=FAST, calculator="emt", scheduler=address)
+        found = discover(protostructures[:2], tmp_path / "e", Hull(metals()), options)
     near = [rows[-1] for rows in realize_many(protostructures, tmp_path / "c", RealizeOptions())]
     assert by_label(far) == by_label(near)
+    assert (found.relaxed, found.failed) == (2, 0)
     assert by_label(relaxed) == by_label(relax_many(protostructures, tmp_path / "d", FAST, calculator="emt"))
 
 

@@ -35,6 +35,8 @@ class DiscoverOptions:
     """eV/atom above the hull."""
     jobs: int = 0
     batch: int = 1
+    scheduler: str | None = None
+    """Of a dask cluster that relaxes; see `relax_many`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +82,7 @@ def discover(
         calculator=options.calculator,
         jobs=options.jobs,
         batch=options.batch,
+        scheduler=options.scheduler,
     )
     for row in rows:
         failed += row["outcome"] != "relaxed"
