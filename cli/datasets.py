@@ -162,6 +162,8 @@ def _tell(outcome: Outcome) -> None:
         typer.echo(f"{place}: {name}: {reason}", err=True)
     for problem in outcome.problems:
         typer.echo(problem, err=True)
+    if outcome.n_repeated:
+        typer.echo(f"{outcome.n_repeated:,} rows have a name that has come before; all are written", err=True)
     noted = f", {outcome.n_noted} with a note" if outcome.n_noted else ""
     typer.echo(f"{outcome.output}: {outcome.n_written:,} materials{noted}, {outcome.n_rejected:,} rejected", err=True)
     if outcome.n_rejected or outcome.problems:

@@ -336,6 +336,12 @@ def test_a_table_without_properties_or_with_an_id_twice_is_refused(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["t.csv"]
 
 
+def test_rows_with_a_name_that_has_come_before_are_written_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(f"material_id,label\na,{LABELS[0]}\nb,{LABELS[0]}\na,{LABELS[1]}\n")
+    outcome = build_dataset([tmp_path / "x.csv"], tmp_path / "x.h5")
+    assert (outcome.n_written, outcome.n_repeated) == (3, 1)
+
+
 def test_a_dataset_of_labels_alone_claims_no_engine(tmp_path: Path) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("\n".join(LABELS))

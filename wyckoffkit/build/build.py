@@ -56,6 +56,8 @@ class Outcome:
     rejected: Rejected
     problems: tuple[str, ...]
     """Files that could not be read, or not to the end."""
+    n_repeated: int = 0
+    """Rows whose name has come before; they are written."""
 
 
 def build_dataset(
@@ -251,6 +253,7 @@ def _assemble(
         shard.notes,
         rejected,
         tuple(state.problems),
+        len(shard.columns) - len(np.unique(shard.texts["material_id"])),
     )
 
 
