@@ -138,7 +138,8 @@ def test_there_may_be_more_sources_than_files_a_process_may_hold_open(tmp_path: 
     for path in paths:
         path.write_text(LABEL)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (60, hard))
+    highest = max(map(int, os.listdir("/dev/fd")))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 40, hard))
     try:
         outcome = build_dataset(paths, tmp_path / "x.h5")
     finally:
