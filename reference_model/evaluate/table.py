@@ -56,6 +56,9 @@ def show(evaluation: Evaluation, console: Console) -> None:
         "held-out: real data outside the training set; resampled: the training set drawn with replacement",
         highlight=False,
     )
+    foreseen = {name: line for name, line in lines.items() if name.startswith("Good–Turing")}
+    for name, line in foreseen.items():
+        console.print(f"{name}, as the training data foresee of real data: {shown(name, line.value)}", highlight=False)
     if evaluation.sweep:
         _show_sweep(evaluation.sweep, console)
     _show_failures(evaluation, console)
