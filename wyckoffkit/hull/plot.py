@@ -82,6 +82,10 @@ def _draw_ternary(axes: Any, diagram: Any, system: tuple[str, ...], placed: list
             textcoords="offset points",
             xytext=(4, -10),
             fontsize=7,
+            color=_NEW,
         )
+    known = axes.plot([], [], "o-", color=_ON_HULL, linewidth=0.8, markersize=4, label="known, on the hull")
+    new = axes.plot([], [], "*", color=_NEW, markersize=9, label="new, with its energy above the hull")
+    axes.legend(handles=[*known, *new][: 1 + bool(placed)], fontsize=7, loc="upper left", frameon=False)
     axes.set_aspect("equal")
     axes.axis("off")

@@ -112,12 +112,13 @@ def _task(protostructure: Protostructure) -> _Task:
 def _attempt(task: _Task, generator: np.random.Generator, symprec: float) -> tuple[Floats, Floats, float, Trial]:
     packing = task.packing
     candidates = _draw(task, generator)
-    if len(candidates.lattices) > 1:
-        room = packing.room(packing.contacts(candidates))
-        candidates = candidates[np.argsort(-room)[:_KEPT]]
-        candidates, room = packing.separate(candidates, enough=_ENOUGH_ROOM, steps=_STEPS)
-        candidates = candidates[np.array([room.argmax()])]
     contacts = packing.contacts(candidates)
+    if len(candidates.lattices) > 1:
+        room = packing.room(contacts)
+        kept = np.argsort(-room)[:_KEPT]
+        candidates, contacts = packing.separate(
+            candidates[kept], contacts[kept], room[kept], enough=_ENOUGH_ROOM, steps=_STEPS
+        )
     contact = float(packing.room(contacts, task.radii)[0])
     lattice, grown_contact = grown(standard_orientation(candidates.lattices[0]), contact)
     parameters = candidates.parameters[0] * packing.layout.free % 1.0

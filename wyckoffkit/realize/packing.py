@@ -56,18 +56,11 @@ class Candidates:
     def __getitem__(self, which: NDArray[np.int64]) -> Candidates:
         return Candidates(self.lattices[which], self.parameters[which])
 
-    def replaced(self, where: NDArray[np.bool_], others: Candidates) -> Candidates:
-        """These, but the others where (K,) it says so."""
-        if not where.any():
-            return self
-        mask = where[:, None, None]
-        return Candidates(
-            np.where(mask, others.lattices, self.lattices), np.where(mask, others.parameters, self.parameters)
-        )
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Contacts:
+class Contacts:
+    """How near the atoms of K crystals come to each other."""
+
     vectors: Floats
     """(K, O, N, 3) Å, from the nearest image of every atom to each orbit's first atom."""
     distances: Floats
@@ -76,6 +69,9 @@ class _Contacts:
     """(K, 13, 3) Å"""
     lengths: Floats
     """(K, 13) Å, of the translations"""
+
+    def __getitem__(self, which: NDArray[np.int64]) -> Contacts:
+        return Contacts(self.vectors[which], self.distances[which], self.translations[which], self.lengths[which])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +92,7 @@ class Packing:
         """How many images of an atom are looked at."""
         return len(_shifts(self.crystal_system))
 
-    def contacts(self, candidates: Candidates) -> _Contacts:
+    def contacts(self, candidates: Candidates) -> Contacts:
         """Nearest images and distances."""
         lattices, first = candidates.lattices, self.layout.first
         coordinates = place(self.layout, candidates.parameters)
@@ -113,26 +109,28 @@ class Packing:
         distances[:, self._own, first] = np.inf
         translations = _TRANSLATIONS @ lattices
         lengths = np.sqrt((translations * translations).sum(axis=-1))
-        return _Contacts(vectors.reshape(k, o, n, 3), distances, translations, lengths)
+        return Contacts(vectors.reshape(k, o, n, 3), distances, translations, lengths)
 
-    def room(self, contacts: _Contacts, usual: Floats | None = None) -> Floats:
+    def room(self, contacts: Contacts, usual: Floats | None = None) -> Floats:
         """(K,) the least distance over its usual value; an atom's to its own images is the shortest translation."""
         usual = self.usual if usual is None else usual
         own = usual[self._own, self.layout.first].max()
         least: Floats = np.minimum((contacts.distances / usual).min(axis=(1, 2)), contacts.lengths.min(axis=1) / own)
         return least
 
-    def separate(self, candidates: Candidates, *, enough: float, steps: int) -> tuple[Candidates, Floats]:
+    def separate(
+        self, candidates: Candidates, contacts: Contacts, room: Floats, *, enough: float, steps: int
+    ) -> tuple[Candidates, Contacts]:
         """Move overlapping atoms apart, and let the cell's shape follow at constant volume.
 
-        Until one candidate has `enough` room or no step helps, for so many steps at most; each is returned as it was
-        when it had the most, with that room (K,). Every move keeps the Wyckoff positions: the sum of the pushes on an
-        atom has its site symmetry, so it lies in the position's own free directions.
+        Until one candidate has `enough` room or no step helps, for so many steps at most; given their contacts and room
+        (K,), returned is the one that had the most, as it was then (K = 1), with its contacts. Every move keeps the
+        Wyckoff positions: the sum of the pushes on an atom has its site symmetry, so it lies in the position's own free
+        directions.
         """
-        contacts = self.contacts(candidates)
-        room = self.room(contacts)
-        best, most_room = candidates, room
-        progress = [most_room.max()]
+        first = np.array([room.argmax()])
+        best, best_contacts = candidates[first], contacts[first]
+        progress = [float(room.max())]
         for _ in range(steps):
             stalled = len(progress) > _PATIENCE and progress[-1] < _GAIN * progress[-_PATIENCE - 1]
             if progress[-1] >= enough or stalled:
@@ -140,12 +138,13 @@ class Packing:
             candidates = self._pushed(candidates, contacts)
             contacts = self.contacts(candidates)
             room = self.room(contacts)
-            best = best.replaced(room > most_room, candidates)
-            most_room = np.maximum(room, most_room)
-            progress.append(most_room.max())
-        return best, most_room
+            if room.max() > progress[-1]:
+                roomiest = np.array([room.argmax()])
+                best, best_contacts = candidates[roomiest], contacts[roomiest]
+            progress.append(max(float(room.max()), progress[-1]))
+        return best, best_contacts
 
-    def _pushed(self, candidates: Candidates, contacts: _Contacts) -> Candidates:
+    def _pushed(self, candidates: Candidates, contacts: Contacts) -> Candidates:
         overlap = np.maximum(self.usual - contacts.distances, 0.0) / np.maximum(contacts.distances, 1e-3)
         pushes = (overlap[..., None, :] @ contacts.vectors)[..., 0, :]  # (K, O, 3)
         pushes /= np.maximum((overlap > 0).sum(axis=-1) / _SHARED, 1.0)[..., None]
@@ -155,7 +154,7 @@ class Packing:
             return Candidates(candidates.lattices, parameters)
         return Candidates(self._strained(candidates.lattices, contacts, overlap), parameters)
 
-    def _strained(self, lattices: Floats, contacts: _Contacts, overlap: Floats) -> Floats:
+    def _strained(self, lattices: Floats, contacts: Contacts, overlap: Floats) -> Floats:
         amounts = self.layout.amounts
         own = self.usual[self._own, self.layout.first]
         weighted = contacts.vectors * (overlap * amounts[:, None])[..., None]
