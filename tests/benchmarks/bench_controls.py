@@ -25,6 +25,7 @@ from reference_model.evaluate.compare import Row, html_table, plots, read_evalua
 from reference_model.evaluate.controls import main as write_controls
 from reference_model.evaluate.measure import evaluate
 from reference_model.evaluate.samples import read_samples
+from reference_model.evaluate.shares import MEMORY
 from reference_model.extractor.weights import read_extractor
 from reference_model.report import render, render_comparison
 
@@ -90,7 +91,9 @@ def markdown(found: list[Row]) -> str:
     by_name = {row.name: row for row in found}
     for name in SHOWN:
         row = by_name[name]
-        cells = " | ".join(cell(estimate, row.factor) for estimate in row.estimates)
+        # Held-out data are the held-out labels: their ratio says nothing.
+        estimates = [None, *row.estimates[1:]] if name == MEMORY else row.estimates
+        cells = " | ".join(cell(estimate, row.factor) for estimate in estimates)
         lines.append(f"| {name}{', %' if row.factor == 100 else ''} | {cells} |")
     return "\n".join(lines)
 
@@ -102,8 +105,8 @@ def cell(estimate: Any, factor: float) -> str:
     value, low, high = (estimate[key] for key in ("value", "low", "high"))
     if value is None:
         return f"∞ (above {low * factor:.0f})"
-    shown = f"{factor * value:.4g}"
-    return shown if None in (low, high) else f"{shown} ({factor * low:.4g} … {factor * high:.4g})"
+    shown = f"{factor * value:.{4 if factor == 100 else 3}g}"
+    return shown if None in (low, high) else f"{shown} ({factor * low:.3g} … {factor * high:.3g})"
 
 
 def main() -> None:
@@ -120,6 +123,9 @@ def main() -> None:
     report = render_comparison([name for name, _ in contents], plots(contents), html_table(contents))
     _write(options.folder / "compare.html", report)
     print(markdown(rows(contents)))
+    found = dict(contents)["shipped"]["likelihoods"]
+    for name, estimate in {**found["bits_a_material"], **found["differences"]}.items():
+        print(f"bits a material, {name}: {cell(estimate, 1.0)}")
 
 
 if __name__ == "__main__":
