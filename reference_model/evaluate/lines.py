@@ -24,14 +24,14 @@ from wyckoffkit.metrics import (
     unseen_probability,
 )
 
-from ..fwd import anchor, moments
+from ..fwd import alike, anchor, moments
 from ..reference import fingerprints
 from .distance import compare_embeddings
 from .facts import REPEATS, SIDES, Array, EmbeddingFacts, Facts
 from .identity import IDENTITIES, identities
 from .plausible import plausibility
 from .samples import Samples
-from .shares import MEMORY, curve_sizes, known_among, shares
+from .shares import MEMORY, NEW_PROTOTYPES, curve_sizes, known_among, shares
 from .trainingset import Reference, as_samples
 
 if TYPE_CHECKING:
@@ -45,6 +45,9 @@ PLAUSIBLE = 5000
 """Training materials whose chemistry is screened where none are held out."""
 EXAMPLES = 1000
 ENERGY_GRID = 1001
+# Shares that depend on how many samples, or novel samples, there are.
+OF_DISTINCT = ("novel of the distinct", "novel of the distinct prototypes")
+AMONG_NOVEL = ("unique among the novel", "distinct prototypes among the novel", NEW_PROTOTYPES)
 ANCHOR_SIZES = (1000, 10_000)
 
 
@@ -141,13 +144,20 @@ def _embedding_facts(
     return replace(facts, anchors={name: a for name, a in anchors.items() if a is not None}, held_out=measured)
 
 
-def held_out_lines(facts: Facts, n: int) -> dict[str, Estimate]:
-    """What held-out real data reaches, uniqueness as it is among n materials where that many or more are held out."""
+def held_out_lines(facts: Facts, n: int, n_novel: int) -> dict[str, Estimate]:
+    """What held-out real data reaches beside n samples of which n_novel are novel.
+
+    Uniqueness is that of as many materials, where that many or more are held out. What depends on their number in
+    other ways has a line only where the numbers are alike.
+    """
     lines = dict(facts.lines)
     for name, of in (("unique", "held-out labels"), ("unique prototypes", "held-out prototypes")):
         counts = facts.counts_of(of)
         if 0 < n < counts.sum():
             lines[name] = proportion(round(float(rarefaction(counts, [n])[0])), n)
+    for names, size, among in ((OF_DISTINCT, n, "novel"), (AMONG_NOVEL, n_novel, "unique among the novel")):
+        if among in facts.lines and not alike(facts.lines[among].n, size):
+            lines = {name: line for name, line in lines.items() if name not in names}
     return lines
 
 

@@ -56,7 +56,8 @@ class Evaluation:
     def lines(self) -> Mapping[str, Estimate]:
         """What held-out real data reaches, by the names of `metrics`."""
         facts = self.reference.facts
-        return held_out_lines(facts, len(self.samples.labels)) if facts is not None else {}
+        n, n_novel = len(self.samples.labels), int((~self.known.label).sum())
+        return held_out_lines(facts, n, n_novel) if facts is not None else {}
 
     @property
     def resampled(self) -> Mapping[str, float]:

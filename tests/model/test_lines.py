@@ -10,7 +10,14 @@ import pytest
 from reference_model.evaluate.against import FACTS, WEIGHTS, read_against
 from reference_model.evaluate.bits import SHIPPED, measure_bits
 from reference_model.evaluate.facts import REPEATS, read_facts, write_facts
-from reference_model.evaluate.lines import curves_of_lines, held_out_lines, measure_facts, resampled_lines
+from reference_model.evaluate.lines import (
+    AMONG_NOVEL,
+    OF_DISTINCT,
+    curves_of_lines,
+    held_out_lines,
+    measure_facts,
+    resampled_lines,
+)
 from reference_model.evaluate.samples import collect
 from reference_model.evaluate.shares import MEMORY, NEW_PROTOTYPES, known_among, shares
 from reference_model.evaluate.trainingset import of_samples
@@ -49,16 +56,22 @@ def test_the_held_out_lines_are_the_measures_of_the_held_out_materials(training,
         assert facts.lines[name].to_dict() == pytest.approx(estimate.to_dict()), name
     assert measured["novel"].value == pytest.approx(20 / 30)
     assert facts.lines[MEMORY].value == 1
-    assert held_out_lines(facts, 1000) == facts.lines
+    assert held_out_lines(facts, 30, 20) == facts.lines
 
 
 def test_uniqueness_of_held_out_data_is_that_of_as_many_materials(facts):
-    assert held_out_lines(facts, 30)["unique"].value == pytest.approx(20 / 30)
-    few = held_out_lines(facts, 2)["unique"]
+    assert held_out_lines(facts, 30, 20)["unique"].value == pytest.approx(20 / 30)
+    few = held_out_lines(facts, 2, 1)["unique"]
     # Ten pairs among thirty: P(two drawn are one pair) = 10 / C(30, 2).
     assert few.value == round(2 - 10 / 435) / 2
     assert few.n == 2
-    assert held_out_lines(facts, 10)["unique"].value > held_out_lines(facts, 30)["unique"].value
+    assert held_out_lines(facts, 10, 5)["unique"].value > held_out_lines(facts, 30, 20)["unique"].value
+
+
+def test_what_depends_on_their_number_has_no_line_beside_fewer_samples(facts):
+    everything, fewer = held_out_lines(facts, 30, 20), held_out_lines(facts, 30, 5)
+    assert set(everything) - set(fewer) == set(AMONG_NOVEL)
+    assert set(everything) - set(held_out_lines(facts, 10, 20)) == set(OF_DISTINCT)
 
 
 def test_the_resampled_lines_are_what_draws_with_replacement_show(training, facts):
@@ -74,7 +87,7 @@ def test_the_resampled_lines_are_what_draws_with_replacement_show(training, fact
         values = np.array([measured[name].value for measured in found])
         # Five standard errors: one run in a million fails for each line.
         assert abs(values.mean() - line) <= 5 * values.std() / np.sqrt(len(values)) + 1e-12, name
-    assert lines["unique"] < held_out_lines(facts, n)["unique"].value
+    assert lines["unique"] < held_out_lines(facts, n, n)["unique"].value
 
 
 def test_the_curves_of_the_lines_end_at_the_lines(facts):
@@ -82,7 +95,7 @@ def test_the_curves_of_the_lines_end_at_the_lines(facts):
     assert curves["resampled labels"]["samples"][-1] == curves["held-out labels"]["samples"][-1] == 25
     resampled = 25 * resampled_lines(facts, 25)["unique"]
     assert curves["resampled labels"]["distinct"][-1] == pytest.approx(resampled, abs=0.01)
-    held_out = 25 * held_out_lines(facts, 25)["unique"].value
+    held_out = 25 * held_out_lines(facts, 25, 9)["unique"].value
     assert curves["held-out labels"]["distinct"][-1] == pytest.approx(held_out, abs=0.5)
     assert curves_of_lines(facts, 1000)["held-out labels"]["samples"][-1] == 30
 
@@ -131,7 +144,7 @@ def test_ten_thousand_draws_from_wbm_with_replacement_repeat_as_predicted():
     # n (n - 1) / 2 pairs, each equal with probability p, take n p / 2 of the n draws away, to first order.
     assert found["unique"] == pytest.approx(1 - 10_000 * found["collision probability"] / 2, abs=2e-3)
     # Were all materials distinct, p were 1 / N; WBM lists some labels several times.
-    assert 0.97 < found["unique"] < 1 - 10_000 / (2 * facts.n) < held_out_lines(facts, 10_000)["unique"].value
+    assert 0.97 < found["unique"] < 1 - 10_000 / (2 * facts.n) < held_out_lines(facts, 10_000, 8000)["unique"].value
 
 
 @shipped
