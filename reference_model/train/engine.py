@@ -23,6 +23,7 @@ from ..network import build_network
 from .data import TrainingData
 from .objective import Objective, Question
 from .optimiser import Average, adamw, moments, rate, restore_moments
+from .prefetch import ahead
 from .processes import average_gradients, from_first, mean_over_processes, rank, world_size
 from .state import Progress, forget_states, read_state, write_state
 
@@ -212,11 +213,19 @@ class Run:
         self.progress.step += 1
 
     def _questions(self) -> Iterator[Question]:
+        """On the device; for a GPU a thread noises and pins them while it works."""
+        asked = self._asked()
+        if self.device.type == "cuda":
+            asked = ahead(question.pin_memory() for question in asked)
+        for question in asked:
+            yield question.to(self.device)
+
+    def _asked(self) -> Iterator[Question]:
         generator = torch.Generator()
         start = self.progress.step * self.passes
         for number, batch in self.data.batches(start, world_size(), rank()):
             generator.manual_seed(stream_seed(self.config.seed, number))
-            yield self.objective.ask(batch, generator).to(self.device)
+            yield self.objective.ask(batch, generator)
 
     def _write_log(self, seconds: float) -> None:
         steps = self.progress.step - self.progress.logged_step

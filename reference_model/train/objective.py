@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,15 +46,16 @@ class Question:
     occupied_element: Tensor | None = None
 
     def to(self, device: torch.device) -> Question:
-        """Copied through page-locked memory, so that a GPU need not be waited for."""
-        if device.type == "cpu":
-            return self
+        """Nobody waits for the copy where this is in page-locked memory."""
+        return self if device.type == "cpu" else self._moved(lambda part: part.to(device, non_blocking=True))
+
+    def pin_memory(self) -> Question:
+        """The same in page-locked memory."""
+        return self._moved(lambda part: part.pin_memory())
+
+    def _moved(self, how: Callable[[Any], Any]) -> Question:
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        moved = {
-            name: part if part is None else part.pin_memory().to(device, non_blocking=True)
-            for name, part in parts.items()
-        }
-        return Question(**moved)
+        return Question(**{name: part if part is None else how(part) for name, part in parts.items()})
 
 
 class Objective(nn.Module):

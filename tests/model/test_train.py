@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -20,8 +21,9 @@ from reference_model.network import build_network
 from reference_model.train.choices import choose
 from reference_model.train.data import TrainingData, epoch_order
 from reference_model.train.engine import BEST, CHECKPOINT, Run, stream_seed
-from reference_model.train.objective import Objective, Question
+from reference_model.train.objective import Objective
 from reference_model.train.optimiser import Average, moments, rate
+from reference_model.train.prefetch import ahead
 from reference_model.train.runlog import JsonLines, TensorBoard, require_tensorboard
 from reference_model.train.start import starting_point
 from reference_model.transitions import Prior
@@ -364,6 +366,31 @@ def test_without_tensorboard_the_option_names_its_extra(monkeypatch):
 # --- devices ---
 
 
+def test_batches_made_ahead_are_the_same_in_the_same_order():
+    assert list(ahead(iter(range(50)))) == list(range(50))
+    assert list(ahead(iter([]))) == []
+
+
+def test_no_more_than_the_depth_is_made_ahead_and_nothing_after_closing():
+    made = []
+    items = ahead((made.append(i) or i for i in range(1000)), depth=3)
+    assert [next(items), next(items)] == [0, 1]
+    items.close()
+    assert 2 <= len(made) <= 2 + 3 + 1
+    assert not [t for t in threading.enumerate() if t.name == "prefetch"]
+
+
+def test_an_error_of_a_batch_is_raised_at_its_turn():
+    def failing():
+        yield 1
+        raise WyckoffkitError("the second batch is broken")
+
+    items = ahead(failing())
+    assert next(items) == 1
+    with pytest.raises(WyckoffkitError, match="second batch"):
+        next(items)
+
+
 @pytest.mark.parametrize("loss", ["cross-entropy", "hybrid"])
 @pytest.mark.parametrize("objective", ["d3pm", "jump"])
 @pytest.mark.parametrize("name", ["paper", "compact"])
@@ -380,9 +407,7 @@ def test_a_loss_asks_nothing_of_the_device_and_lets_nothing_fall_back(name, obje
         network = build_network(model)
     losses = Objective(network, blank(model), "material", count_share=0.25, loss=loss, hybrid_weight=0.01)
     question = losses.ask(batch, torch.Generator().manual_seed(0))
-    parts = {key: getattr(question, key) for key in question.__dataclass_fields__}
-    moved = Question(**{key: part if part is None else part.to("meta") for key, part in parts.items()})
-    loss = losses(moved)
+    loss = losses(question.to(torch.device("meta")))
     assert loss.device.type == "meta"
     loss.backward()
     used = [p.grad.device.type for p in network.parameters() if p.grad is not None]
