@@ -68,7 +68,7 @@ def main(
     bf16: Annotated[
         bool | None, typer.Option("--bf16/--no-bf16", help="bfloat16 autocast (default: if fast here).")
     ] = None,
-    compile: Annotated[bool | None, typer.Option("--compile", help="torch.compile the loss.")] = None,
+    compile: Annotated[bool | None, typer.Option("--compile", help="torch.compile the loss (GPUs).")] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any setting: model.hidden_size=192, train.clip=0.5 …"),

@@ -53,6 +53,15 @@ def has_fast_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
+def compiled(objective: Objective, device: torch.device) -> Callable[[Question], Tensor]:
+    """The objective under torch.compile; batches are ragged, so shapes are dynamic. WyckoffkitError on a CPU."""
+    if device.type == "cpu":
+        raise WyckoffkitError(
+            "compile is for GPUs: on a CPU the networks call oneDNN, which torch.compile cannot trace; train without it"
+        )
+    return torch.compile(objective, dynamic=True)
+
+
 class Run:
     """One training run in a folder: build it, `resume()` what is there, `train()`.
 
@@ -84,7 +93,7 @@ class Run:
         shares = config.count_share, config.condition_dropout
         loss = {"loss": config.loss, "hybrid_weight": config.hybrid_weight}
         self.objective = Objective(self.network, template, config.weighting, *shares, **loss)
-        self.loss = torch.compile(self.objective) if config.compile else self.objective
+        self.loss = compiled(self.objective, self.device) if config.compile else self.objective
         self.progress = Progress()
         self.bf16 = config.bf16 if config.bf16 is not None else has_fast_bf16(self.device)
         self.stop_requested = False

@@ -244,6 +244,11 @@ def test_a_run_by_processor_time_does_not_count_waiting(tmp_path):
     assert progress.seconds > 0.05 * progress.step
 
 
+def test_compiling_on_a_cpu_is_refused_with_its_reason(tmp_path):
+    with pytest.raises(WyckoffkitError, match="compile is for GPUs: .* oneDNN, which torch.compile cannot trace"):
+        make_run(tmp_path, replace(SETTINGS, compile=True))
+
+
 def test_a_run_without_a_budget_is_refused(tmp_path):
     with pytest.raises(WyckoffkitError, match="needs an end"):
         make_run(tmp_path, replace(SETTINGS, steps=None))
