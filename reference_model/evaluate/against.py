@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 from wyckoffkit import CheckpointError, DatasetError
 from wyckoffkit.encoding import to_columns
 
+from ..extractor.remembered import cache_folder
 from ..reference import read_reference
 from .facts import Facts, read_facts, write_facts
 from .lines import measure_facts
@@ -99,8 +99,7 @@ def _kept_facts(
         f"{sorted(held_out.labels)}"
     )
     name = hashlib.sha256(contents.encode()).hexdigest()[:32]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "wyckoffkit" / "evaluation"
-    path = cache / f"{name}.safetensors"
+    path = cache_folder("evaluation") / f"{name}.safetensors"
     if path.exists():
         try:
             return read_facts(path)

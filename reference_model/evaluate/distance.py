@@ -13,9 +13,7 @@ from wyckoffkit.metrics import Estimate, quantile
 from ..fwd import DEFINITION, FrechetResult, Overlap, frechet, kernel_distance, overlap
 
 if TYPE_CHECKING:
-    from wyckoffkit.encoding import WyckoffColumns
-
-    from ..extractor.embed import Extractor
+    from ..extractor.embed import Embedded, Extractor
     from .facts import EmbeddingFacts
 
 QUANTILES = {"Q10": 0.1, "Q50": 0.5, "Q90": 0.9}
@@ -88,14 +86,13 @@ def _of_frechet(result: FrechetResult | None) -> dict[str, Any] | None:
 
 
 def compare_embeddings(
-    columns: WyckoffColumns,
+    seen: Embedded,
     is_novel: np.ndarray,
     facts: EmbeddingFacts,
     extractor: Extractor,
     generator: np.random.Generator,
 ) -> EmbeddingResult:
-    """Embed the samples (N,) and compare them with the training data."""
-    seen = extractor.embed(columns)
+    """Compare N samples, as the extractor sees them, with the training data."""
     known = seen.is_known
     x, novel = seen.embedding[known], seen.embedding[known & is_novel]
 

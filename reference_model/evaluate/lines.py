@@ -135,7 +135,7 @@ def _embedding_facts(
     )
     measured: dict[str, Any] = {}
     if len(held_out.labels) > 1:
-        found = compare_embeddings(held_out.columns, is_novel, facts, extractor, generator)
+        found = compare_embeddings(extractor.embed(held_out.columns), is_novel, facts, extractor, generator)
         measured = found.measured()
         sides["held-out, train"] = found.embedding[~np.isnan(found.embedding[:, 0])], shuffled
     anchors = {

@@ -191,7 +191,10 @@ def _embedding(
     if reference.facts is None or reference.facts.embedding is None:
         where = f"no facts with embeddings lie beside {reference.source}"
         return None, (f"FWD was not measured: {where}; give the training data as --reference",)
-    found = compare_embeddings(samples.columns, ~known.label, reference.facts.embedding, extractor, generator)
+    from ..extractor.remembered import embed_labels
+
+    seen = embed_labels(extractor, samples.labels, samples.columns)
+    found = compare_embeddings(seen, ~known.label, reference.facts.embedding, extractor, generator)
     if found.n_unknown:
         return found, (f"{found.n_unknown:,} samples hold an element without features (beyond Lr) and are in no FWD",)
     return found, ()
