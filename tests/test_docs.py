@@ -15,7 +15,7 @@ from real_structures import real_structures
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Pages that train, evaluate or relax: minutes.
-SLOW = {"README.md", "quickstart.md", "train-on-your-crystals.md", "evaluate-other-models.md"}
+SLOW = {"README.md", "crystals.md", "quickstart.md", "train-on-your-crystals.md", "evaluate-other-models.md"}
 
 
 @pytest.fixture

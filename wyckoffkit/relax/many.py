@@ -84,6 +84,7 @@ def _here(labels: Iterator[Protostructure], calculator: str, options: RelaxOptio
 
 def _work(labels: Sequence[Protostructure], calculator: str, options: RelaxOptions) -> list[Row]:
     """On a worker of a cluster."""
+    loaded_calculator(calculator)
     one_thread()
     return list(_here(iter(labels), calculator, options, len(labels)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -132,7 +133,6 @@ class _Worker:
 def _serve(connection: Connection, calculator: str, options: RelaxOptions, load: Load, batch: int) -> None:
     """Body of a worker: labels in, rows and signs of life out, until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    one_thread()
 
     def more(idle: bool) -> Protostructure | None:
         if not idle and not connection.poll():
@@ -143,6 +143,7 @@ def _serve(connection: Connection, calculator: str, options: RelaxOptions, load:
 
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         loaded = load(calculator)
+        one_thread()
         connection.send(_ALIVE)
         for row in rows_of(more, loaded, options, batch):
             connection.send(_ALIVE if row is None else row)
@@ -160,10 +161,7 @@ def rows_of(
 
 
 def one_thread() -> None:
-    """One thread a process: the processes themselves fill the machine."""
-    import importlib.util
-
-    if importlib.util.find_spec("torch") is not None:
-        import torch
-
+    """One thread a process, as the processes themselves fill the machine; to be called when models are loaded."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
         torch.set_num_threads(1)
