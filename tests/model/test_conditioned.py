@@ -7,7 +7,7 @@ import torch
 from typer.testing import CliRunner
 
 from reference_model.conditioning import Request
-from reference_model.sample import filters
+from reference_model.sample import filters, sample
 from reference_model.sample.__main__ import app
 from reference_model.sample.conditioned import Fulfilment, iterate_request
 from reference_model.sample.model import load_model
@@ -26,6 +26,10 @@ def command(*arguments):
     return CliRunner().invoke(app, ["-n", "10", "--threads", "1", *map(str, arguments)])
 
 
+def energy(label):
+    return filters.predicted_energy(to_columns([parse_label(label)]))[0]
+
+
 def elements(label):
     return set(parse_label(label).composition)
 
@@ -40,6 +44,7 @@ def elements(label):
         (("--composition", "LiMn2O4", "--space-group", 227), lambda x: x.startswith("AB2C4_cF") and "_227_" in x),
         (("--prototype", "ABC3_cP5_221_a_b_c"), lambda x: str(parse_label(x).prototype()) == "ABC3_cP5_221_a_b_c"),
         (("--sites", "a=Ca,b=O", "--space-group", 225), lambda x: {"Ca", "O"} <= elements(x) and "_225_" in x),
+        (("--e-form", "-2..-1", "--forbid", "O"), lambda x: -2 <= energy(x) <= -1 and "O" not in elements(x)),
         (("--no-collapse", "--novel-only"), lambda x: not collapses(parse_label(x))),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
@@ -80,6 +85,9 @@ def test_the_probability_of_a_request_is_the_share_of_free_samples_that_meet_it(
         (("--space-group", 225, "--sites", "z=Ca"), "no room for these sites"),
         (("--elements", "Li", "--sampler", "ancestral"), "jump sampler"),
         (("--prototype", "nonsense"), "parts"),
+        (("--e-form", "low"), "a formation energy is '< -1'"),
+        (("--e-form", "< -1", "--guidance", 2), "guidance steers towards a number"),
+        (("--guidance", 2), "give a number"),
     ],
 )
 def test_what_cannot_be_met_is_one_sentence(options, sentence):
@@ -100,3 +108,37 @@ def test_a_model_without_the_jump_objective_is_refused(model):
     checkpoint = replace(model.checkpoint, config=replace(model.checkpoint.config, objective="d3pm"))
     with pytest.raises(WyckoffkitError, match="jump objective"):
         next(iterate_request(replace(model, checkpoint=checkpoint), 1, Request.of(max_atoms=6)))
+
+
+def test_python_gives_the_samples_of_the_command():
+    asked = {"elements": "Ti,O,Sr", "require": "O", "space_groups": [221, 225], "novel_only": True}
+    ours = [s.label for s in sample(10, **asked, seed=3)]
+    done = command(
+        "--elements",
+        "Ti,O,Sr",
+        "--require",
+        "O",
+        "--space-group",
+        221,
+        "--space-group",
+        225,
+        "--novel-only",
+        "--seed",
+        3,
+    )
+    assert done.stdout.split() == ours
+    with pytest.raises(TypeError, match="element"):
+        sample(1, element="O")
+
+
+def test_energies_are_told_with_the_share_inside_the_range():
+    told = " ".join(command("--e-form", "> 0", "--max-atoms", 8).stderr.split())
+    assert "formation energy, predicted by the shipped regressor: 0." in told
+    assert "in the range asked for 100.0 % of the samples" in told
+
+
+def test_few_distinct_samples_are_warned_of():
+    told = " ".join(command("--chemical-system", "Ac-Os-Si", "-n", "40").stderr.split())
+    assert "warning: only" in told
+    assert "of the 40 samples are distinct" in told
+    assert "warning" not in command("--require", "O").stderr
