@@ -266,6 +266,8 @@ def advance(
     particles = replace(particles.ancestors(source), log_weight=log_weight)
     state = torch.full_like(source, -1).index_copy(0, index, torch.arange(len(index), device=index.device))[source]
     drawing = (state >= 0).nonzero().flatten()
+    if len(drawing) == 0:  # all are copies of finished ones
+        return particles
     return _draw(proposal, constraints, particles, drawing, state[drawing], streams, number, max_count)
 
 

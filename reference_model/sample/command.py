@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def _draw_and_write(model: Model, writer: Writer, console: Console, options: dic
     n, conditions = options.pop("n"), options.pop("conditions")
     tally, fulfilment = Tally(**writer.counts), Fulfilment()
     begun, kept_before, novel_before = time.monotonic(), writer.written, tally.novel
-    distinct = {hash(label) for label in writer.labels()}
+    distinct = {hash(label) for label in islice(writer.labels(), UNIQUE_OVER)}
     block: list[Sample] = []
     size = options["batch_size"]
     energies = Energies.of(conditions)

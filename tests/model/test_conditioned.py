@@ -42,6 +42,7 @@ def elements(label):
         (("--forbid", "O,F"), lambda x: not elements(x) & {"O", "F"}),
         (("--max-atoms", 8), lambda x: parse_label(x).n_atoms <= 8),
         (("--composition", "LiMn2O4", "--space-group", 227), lambda x: x.startswith("AB2C4_cF") and "_227_" in x),
+        (("--composition", "NaCl", "--space-group", 225), lambda x: elements(x) == {"Na", "Cl"}),
         (("--prototype", "ABC3_cP5_221_a_b_c"), lambda x: str(parse_label(x).prototype()) == "ABC3_cP5_221_a_b_c"),
         (("--sites", "a=Ca,b=O", "--space-group", 225), lambda x: {"Ca", "O"} <= elements(x) and "_225_" in x),
         (("--e-form", "-2..-1", "--forbid", "O"), lambda x: -2 <= energy(x) <= -1 and "O" not in elements(x)),
