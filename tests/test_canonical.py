@@ -16,6 +16,7 @@ from strategies import protostructures
 
 from wyckoffkit import Orbit, Protostructure, ProtostructureError, SpaceGroup, format_label, parse_label
 from wyckoffkit.canonical import (
+    AS_GIVEN,
     PROFILES,
     canonical_form,
     canonical_label,
@@ -103,6 +104,8 @@ def test_an_unknown_profile_and_a_map_that_is_no_relabeling_are_named():
     p = parse_label("AB_cF8_225_a_b:Ca-O")
     with pytest.raises(ProtostructureError, match="'euclidean' is not a profile: there are pymatgen"):
         canonical_form(p, "euclidean")
+    with pytest.raises(ProtostructureError, match="kept as they were given and are canonical under no profile"):
+        p.prototype(AS_GIVEN)
     with pytest.raises(ProtostructureError, match="permutes abcdefghijkl, got 'abc'"):
         relabel(p, "abc")
     with pytest.raises(ProtostructureError, match="keeps multiplicity and degrees of freedom, but a "):

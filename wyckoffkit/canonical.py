@@ -52,6 +52,10 @@ def _all_relabelings() -> dict[tuple[int, str], tuple[str, ...]]:
 
 def check_profile(profile: str) -> None:
     """Raise ProtostructureError for the name of no profile."""
+    if profile == AS_GIVEN:
+        raise ProtostructureError(
+            "the labels were kept as they were given and are canonical under no profile; encode them with --profile"
+        )
     if profile not in PROFILES:
         raise ProtostructureError(f"{profile!r} is not a profile: there are {', '.join(PROFILES)}")
 
@@ -62,8 +66,7 @@ def relabelings(number: int, profile: str = DEFAULT_PROFILE) -> tuple[str, ...]:
     >>> relabelings(225)
     ('abcdefghijkl', 'bacdefgihjkl')
     """
-    if profile not in PROFILES:
-        raise ProtostructureError(f"{profile!r} is not a profile: there are {', '.join(PROFILES)}")
+    check_profile(profile)
     SpaceGroup.from_number(number)
     return _all_relabelings()[number, profile]
 
