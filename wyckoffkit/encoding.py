@@ -82,10 +82,11 @@ def decode(arrays: WyckoffArrays) -> Protostructure:
         for position, z in zip(group.constrained, constrained.tolist(), strict=True)
         if z
     ]
-    rows, columns = unconstrained.nonzero()
-    counts = unconstrained[rows, columns].tolist()
-    for u, e, count in zip(rows.tolist(), columns.tolist(), counts, strict=True):
-        orbits += [ORBITS[SYMBOLS[e + 1]][group.unconstrained[u].letter]] * count
+    flat = unconstrained.ravel()
+    cells = flat.nonzero()[0].tolist()
+    for cell in cells:
+        u, e = divmod(cell, unconstrained.shape[1])
+        orbits += [ORBITS[SYMBOLS[e + 1]][group.unconstrained[u].letter]] * int(flat[cell])
     if not orbits:
         raise ProtostructureError(f"an empty material: no orbit on any position of {group.symbol} ({group.number})")
     return Protostructure.trusted(group, tuple(sorted(orbits, key=_ORDER)))
@@ -96,9 +97,9 @@ _ORDER = attrgetter("element", "letter")
 
 
 def _checked(array: Any, name: str, shape: tuple[int | None, ...], largest: int | None) -> NDArray[np.integer[Any]]:
-    """The array, if it holds whole numbers from 0 to `largest` in this shape (None: any)."""
+    """The array, if it holds whole numbers from 0 to `largest` (vectors only) in this shape (None: any)."""
     found = np.asarray(array)
-    fits = found.ndim == len(shape) and all(want in (None, n) for want, n in zip(shape, found.shape, strict=True))
+    fits = found.ndim == len(shape) and found.shape[0] == shape[0]
     if not fits or found.dtype.kind not in "iu":
         want = ", ".join("E" if n is None else str(n) for n in shape)
         raise ProtostructureError(
@@ -107,7 +108,7 @@ def _checked(array: Any, name: str, shape: tuple[int | None, ...], largest: int 
     if len(shape) == 2 and found.shape[1] >= len(SYMBOLS):
         raise ProtostructureError(f"{name} has {found.shape[1]} elements, there are {len(SYMBOLS) - 1}")
     signed, bounded = found.dtype.kind == "i", largest is not None
-    if found.size and ((signed and found.min() < 0) or (bounded and found.max() > largest)):
+    if found.size and ((signed and found.min() < 0) or (bounded and max(found.tolist()) > largest)):
         raise ProtostructureError(
             f"{name} must hold values from 0 to {largest or 255}, got {found.min()}…{found.max()}"
         )
