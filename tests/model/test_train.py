@@ -245,7 +245,7 @@ def test_a_run_by_processor_time_does_not_count_waiting(tmp_path):
 
 
 def test_compiling_on_a_cpu_is_refused_with_its_reason(tmp_path):
-    with pytest.raises(WyckoffkitError, match="compile is for GPUs: .* oneDNN, which torch.compile cannot trace"):
+    with pytest.raises(WyckoffkitError, match=r"compile is for GPUs: .* oneDNN, which torch.compile cannot trace"):
         make_run(tmp_path, replace(SETTINGS, compile=True))
 
 
