@@ -148,11 +148,13 @@ class Run:
         if checkpoint.config != self.template.config:
             raise CheckpointError(f"{path} is of another model configuration; choose another run folder")
         progress, settings, tensors = read_state(self.folder, int(checkpoint.training["step"]))
+        defaults = TrainConfig().to_dict()
         for key, value in self.settings.items():
             # A setting that is newer than the state had its default then.
-            if settings.get(key, value) != value:
+            begun = settings.get(key, defaults.get(key, value))
+            if begun != value:
                 raise CheckpointError(
-                    f"{self.folder} was begun with {key} = {settings[key]}, now {value}; "
+                    f"{self.folder} was begun with {key} = {begun}, now {value}; "
                     "continue with the same settings or choose another run folder"
                 )
         self.progress = progress

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from bench_network import floor_seconds, matrix_throughput
 
 from reference_model.batch import Batch
 from reference_model.config import ModelConfig, TrainConfig
@@ -53,9 +54,14 @@ def bench_step(run: Run, steps: int) -> None:
     questions = run._questions()
     whole = seconds(lambda: run.step(questions, 0.5), steps)
     saving = seconds(run.save, 3)
+    gflops = matrix_throughput(torch.bfloat16 if run.bf16 else torch.float32)
+    floor = floor_seconds("compact", clean, gflops)
     print(f"  load a batch      {1e3 * loading:8.2f} ms   {BATCH / loading:10,.0f} materials a CPU s")
     print(f"  noise it          {1e3 * asking:8.2f} ms   {BATCH / asking:10,.0f} materials a CPU s")
     print(f"  whole step        {1e3 * whole:8.2f} ms   {BATCH / whole:10,.0f} materials a CPU s")
+    print(
+        f"  floor             {1e3 * floor:8.2f} ms   at {gflops:.0f} GFLOP/s; the step is {whole / floor:.1f} times it"
+    )
     print(f"  around the network {100 * (loading + asking) / whole:6.2f} % of a step; a checkpoint {saving:.2f} s")
 
 

@@ -130,6 +130,16 @@ def test_a_folder_is_not_continued_with_other_settings(tmp_path, settings, model
         make_run(tmp_path, replace(settings, steps=1), model).resume()
 
 
+def test_a_setting_that_a_state_does_not_know_had_its_default(tmp_path, monkeypatch):
+    whole = Run.settings.fget
+    monkeypatch.setattr(Run, "settings", property(lambda run: {k: v for k, v in whole(run).items() if k != "loss"}))
+    make_run(tmp_path, replace(SETTINGS, steps=1)).train()
+    monkeypatch.setattr(Run, "settings", property(whole))
+    assert make_run(tmp_path, replace(SETTINGS, steps=1)).resume()
+    with pytest.raises(CheckpointError, match="begun with loss = cross-entropy, now bound"):
+        make_run(tmp_path, replace(SETTINGS, steps=1, loss="bound")).resume()
+
+
 def test_a_run_may_be_continued_with_another_way_of_logging_and_saving(tmp_path):
     make_run(tmp_path).train()
     assert make_run(tmp_path, replace(SETTINGS, log_steps=1, checkpoint_minutes=3.0)).resume()
