@@ -125,7 +125,7 @@ def _draw_and_write(model: Model, writer: Writer, console: Console, options: dic
     writer.finish()
     if rank() != 0:
         return
-    console.print(_summary(tally, len(distinct), time.monotonic() - begun), highlight=False)
+    console.print(_summary(tally, len(distinct), tally.kept - kept_before, time.monotonic() - begun), highlight=False)
     for line in (*fulfilment.lines(len(distinct), tally.kept), *energies.lines()):
         console.print(line, highlight=False)
 
@@ -154,14 +154,16 @@ def _bar(console: Console) -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
-def _summary(tally: Tally, n_distinct: int, seconds: float) -> str:
+def _summary(tally: Tally, n_distinct: int, n_now: int, seconds: float) -> str:
+    """Of all samples; `n_now` of them are not from before an interruption, and took so many seconds."""
     if tally.kept == 0:
         return "0 samples"
     counted = min(tally.kept, UNIQUE_OVER)
     seen = tally.drawn - tally.invalid
+    now = "" if n_now == tally.kept else f", {n_now} of them now,"
     over = "" if counted == tally.kept else f" of the first {counted}"
     return (
-        f"{tally.kept} samples in {seconds:.1f} s ({60 * tally.kept / max(seconds, 1e-9):.0f} a minute): "
+        f"{tally.kept} samples{now} in {seconds:.1f} s ({60 * n_now / max(seconds, 1e-9):.0f} a minute): "
         f"valid {100 * seen / tally.drawn:.1f} % ({tally.invalid} invalid, drawn again), "
         f"unique {100 * n_distinct / counted:.1f} %{over}, "
         f"novel {100 * tally.novel / seen:.1f} %, "

@@ -264,6 +264,7 @@ def test_an_interrupted_command_continues_to_the_same_file(jump_run, tmp_path, m
     again = call(jump_run, 20, broken, **options)
     assert broken.read_bytes() == whole.read_bytes()
     assert again.partition("valid")[2] == told.partition("valid")[2]
+    assert again.startswith("20 samples, 12 of them now, in ")
 
 
 def test_unfinished_work_of_another_command_is_not_mixed_in(jump_run, tmp_path, monkeypatch):
