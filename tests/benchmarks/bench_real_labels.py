@@ -100,19 +100,21 @@ def main():
 def tell(pairs):
     for words, some in (("all", pairs), ("group kept by DFT", [p for p in pairs if p[1]["keeps"]])):
         relaxed = [(row, true) for row, true in some if row["outcome"] == "relaxed" and "energy" in true]
-        apart = np.array([row["energy_free"] - true["energy"] for row, true in relaxed])
-        kept = sum(row["kept"] for row, _ in relaxed)
-        real_kept = sum(
-            true["label_free"] == str(parse_label(true["label"]).canonical("affine"))
-            for _, true in some
-            if "energy" in true
-        )
         print(
-            f"{words}: {len(some)} labels, {len(relaxed)} relaxed, {kept} have their own label again (the real "
-            f"crystal: {real_kept}), {(np.abs(apart) <= NEAR).sum()} within {NEAR} eV/atom of the real crystal, "
-            f"{(apart < -NEAR).sum()} lower, {(apart > NEAR).sum()} higher; "
-            f"{sum(row['agreed'] for row, _ in relaxed)} met the rule of two"
+            f"{words}: {len(some)} labels, {len(relaxed)} relaxed, of which {sum(row['agreed'] for row, _ in relaxed)} "
+            f"met the rule of two; {sum(row['kept'] for row, _ in relaxed)} kept their label when released (the real "
+            f"crystals, not rattled: {sum(is_own(true) for _, true in relaxed)})"
         )
+        for name, key in (("symmetry held", "energy"), ("released", "energy_free")):
+            apart = np.array([row[key] - true["energy"] for row, true in relaxed])
+            print(
+                f"  {name}: {(np.abs(apart) <= NEAR).sum()} within {NEAR} eV/atom of the real crystal, "
+                f"{(apart < -NEAR).sum()} lower, {(apart > NEAR).sum()} higher"
+            )
+
+
+def is_own(true):
+    return true["label_free"] == str(parse_label(true["label"]).canonical("affine"))
 
 
 if __name__ == "__main__":
