@@ -36,7 +36,9 @@ class Killed:
     command: Callable[[Path], list[str]]
     """By the folder where inputs are made."""
     outputs: tuple[str, ...]
-    """Final names; an output that exists is complete."""
+    """Final names."""
+    at_the_end: bool = True
+    """They appear at the end, not while the command works."""
 
 
 def digest(paths: list[Path]) -> str:
@@ -93,6 +95,7 @@ COMMANDS = (
         lambda inputs: [PYTHON, "-m", "reference_model.train", str(dataset(inputs)), "-o", "run",
                         "--steps", "400", "--validations", "4", "--set", "train.checkpoint_minutes=0.03", *TINY],
         ("run/checkpoint.safetensors",),
+        at_the_end=False,
     ),
     Killed(
         "realize",
@@ -117,10 +120,14 @@ def run_through(command: list[str], folder: Path) -> float:
     return time.monotonic() - begun
 
 
-def killed_through(command: list[str], folder: Path, seconds: float, kills: int, generator: random.Random) -> int:
+def killed_through(
+    command: list[str], last: list[Path], folder: Path, seconds: float, kills: int, generator: random.Random
+) -> int:
     """Kill the command up to `kills` times at random moments and let it end; how often it was killed at work."""
     hit = 0
     for _ in range(kills):
+        if last and all(path.exists() for path in last):
+            return hit  # killed between its last word and its end
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         try:
             process.wait(timeout=generator.uniform(0.1, 1.1) * seconds)
@@ -132,7 +139,8 @@ def killed_through(command: list[str], folder: Path, seconds: float, kills: int,
             return hit
         if process.returncode > 0:
             raise SystemExit(f"after {hit} kills {' '.join(command)}\nfails: {told}")
-    run_through(command, folder)
+    if not (last and all(path.exists() for path in last)):
+        run_through(command, folder)
     return hit
 
 
@@ -156,7 +164,8 @@ def main() -> int:
             while kills < chosen.kills:
                 folder = Path(top) / f"killed-{ends}"
                 folder.mkdir()
-                kills += killed_through(command, folder, seconds, chosen.kills - kills, generator)
+                last = [folder / name for name in entry.outputs] if entry.at_the_end else []
+                kills += killed_through(command, last, folder, seconds, chosen.kills - kills, generator)
                 others += digest([folder / name for name in entry.outputs]) != right
                 ends += 1
             found = f"{others} OTHERS THAN" if others else "all"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).with_name("fuzz")))
+sys.path.insert(0, str(Path(__file__).parents[1] / "fuzz"))
 from damaged_files import ERROR, FINDING, FORMATS, OTHER, Format, campaign, damage, outcome
 
 FEW, MANY = 25, 400
