@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +22,7 @@ from wyckoffkit.files import hold, replacing
 
 from .draw import Sample
 
+LABELS_A_BLOCK = 65_536
 SUFFIXES = (".txt", ".csv", ".jsonl", ".h5")
 FIELDS = ("sample", "label", "prototype", "novel", "novel_prototype")
 
@@ -174,20 +176,23 @@ class FileWriter:
         self.note.unlink(missing_ok=True)
 
     def _write_dataset(self) -> None:
-        from wyckoffkit.dataset import write_dataset
-        from wyckoffkit.encoding import to_columns
+        """In blocks, so that memory stays the same however many samples there are."""
+        from wyckoffkit.dataset import write_spool
+        from wyckoffkit.encoding import DEFAULT_N_ELEMENTS, to_columns
+        from wyckoffkit.spool import ColumnSpool
 
-        labels = list(self.labels())
-        columns = to_columns(parse_label(label) for label in labels)
-        ids = [f"sample-{i}" for i in range(len(labels))]
-        write_dataset(
-            self.path,
-            columns,
-            material_id=ids,
-            label=labels,
-            profile=self.arguments["profile"],
-            attributes={"sampling": json.dumps(self.arguments)},
-        )
+        labels = iter(self.labels())
+        with ColumnSpool(self.path.parent) as spool, replacing(self.path) as partial:
+            while block := list(islice(labels, LABELS_A_BLOCK)):
+                spool.append(to_columns(map(parse_label, block)), block)
+            write_spool(
+                partial,
+                spool,
+                n_elements=max(DEFAULT_N_ELEMENTS, spool.heaviest),
+                profile=self.arguments["profile"],
+                prefix="sample-",
+                attributes={"sampling": json.dumps(self.arguments)},
+            )
 
     def close(self) -> None:
         with suppress(OSError):

@@ -317,3 +317,21 @@ def test_a_checkpoint_without_its_pack_is_missed_in_a_sentence(jump_run, tmp_pat
     (tmp_path / "lonely.safetensors").write_bytes((jump_run / "best.safetensors").read_bytes())
     with pytest.raises(CheckpointError, match=r"reference.safetensors: no such file"):
         load_model(tmp_path / "lonely.safetensors")
+
+
+def test_samples_go_into_a_dataset_block_by_block_and_come_back(tmp_path, monkeypatch):
+    from reference_model.sample import output
+
+    monkeypatch.setattr(output, "LABELS_A_BLOCK", 3)
+    drawn = sample(10, seed=4)
+    arguments = {"profile": "pymatgen", "seed": 4}
+    writer = output.FileWriter(tmp_path / "x.h5", arguments)
+    writer.write(drawn, {})
+    writer.finish()
+    writer.close()
+    found = read_dataset(tmp_path / "x.h5")
+    assert found.label.tolist() == [item.label for item in drawn]
+    assert found.material_id.tolist() == [f"sample-{i}" for i in range(10)]
+    assert [found.columns.protostructure(i) for i in range(10)] == [item.protostructure for item in drawn]
+    assert json.loads(found.attributes["sampling"]) == arguments
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]

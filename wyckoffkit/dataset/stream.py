@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,19 @@ from .seal import seal
 from .store import open_dataset, put_column, root_attributes
 
 
-def write_spool(path: Path, spool: ColumnSpool, *, n_elements: int, profile: str) -> None:
-    """Write a spool as a dataset of training rows, named by their number from 0. DatasetError for a full disk."""
+def write_spool(
+    path: Path,
+    spool: ColumnSpool,
+    *,
+    n_elements: int,
+    profile: str,
+    prefix: str = "",
+    attributes: Mapping[str, str] | None = None,
+) -> None:
+    """Write a spool as a dataset of training rows, named by `prefix` and their number from 0.
+
+    DatasetError for a full disk.
+    """
     # HDF5 does not survive a disk that fills up while it writes; packed, the columns take less than they do spooled.
     if shutil.disk_usage(path.parent).free < spool.size:
         raise DatasetError(f"{path.parent}: no space left for a dataset of up to {spool.size:,} bytes")
@@ -30,7 +41,7 @@ def write_spool(path: Path, spool: ColumnSpool, *, n_elements: int, profile: str
         n_written=spool.n_materials,
         n_rejected=len(NO_REJECTED),
         profile=profile,
-    )
+    ) | dict(attributes or {})
     n = spool.n_materials
     with h5py.File(path, "w") as file:
         for name, value in root.items():
@@ -38,7 +49,7 @@ def write_spool(path: Path, spool: ColumnSpool, *, n_elements: int, profile: str
         for name in COLUMNS:
             narrow: DTypeLike = np.uint8 if name != "offset" else np.uint32 if spool.n_slots < 1 << 32 else np.int64
             _fill(file, name, spool.length(name), np.dtype(narrow), spool.blocks(name))
-        _fill(file, "material_id", n, np.dtype(f"S{len(str(max(n - 1, 0)))}"), _numbers(n))
+        _fill(file, "material_id", n, np.dtype(f"S{len(f'{prefix}{max(n - 1, 0)}')}"), _names(prefix, n))
         _fill(file, "label", n, np.dtype(f"S{spool.label_width}"), spool.labels())
         split = (np.zeros(min(BLOCK, n - start), np.uint8) for start in range(0, n, BLOCK))
         _fill(file, "split", n, np.dtype(np.uint8), split).attrs["values"] = list(SPLITS)
@@ -48,9 +59,9 @@ def write_spool(path: Path, spool: ColumnSpool, *, n_elements: int, profile: str
     seal(path)
 
 
-def _numbers(n: int) -> Iterator[NDArray[np.bytes_]]:
+def _names(prefix: str, n: int) -> Iterator[NDArray[np.bytes_]]:
     for start in range(0, n, BLOCK):
-        yield np.arange(start, min(n, start + BLOCK)).astype("S")
+        yield np.char.add(prefix.encode(), np.arange(start, min(n, start + BLOCK)).astype("S"))
 
 
 def _fill(file: h5py.File, name: str, length: int, kind: np.dtype[Any], blocks: Iterator[NDArray[Any]]) -> h5py.Dataset:
