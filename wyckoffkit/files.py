@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
         finally:
             os.close(folder)
     except OSError as error:
-        if error.filename in (None, str(temporary), temporary):
+        if error.errno is not None and error.filename in (None, str(temporary), temporary):
             raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
     finally:
