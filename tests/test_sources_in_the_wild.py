@@ -248,12 +248,14 @@ BOMBS = {
     "a comment": ("data_x\n_cell_length_a 1\n", "#"),
     "a bracket": ('{"step_1_0": {"org": ', "["),
 }
+# The peak of getrusage is inherited from the process that starts this one, VmHWM is not.
 MEASURE = """
-import resource, sys
+import re, sys
+from pathlib import Path
 from wyckoffkit.build import build_dataset
 outcome = build_dataset(sys.argv[1:2], sys.argv[2])
 assert outcome.n_rejected or outcome.problems
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) >> 10)
 """
 
 
