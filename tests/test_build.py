@@ -271,7 +271,14 @@ def test_fifty_kills_at_random_moments_leave_one_final_digest(tmp_path: Path) ->
 def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
     source = wbm_file(tmp_path / "wbm.json.bz2", copies=120)
     command = [sys.executable, "-m", "wyckoffkit.cli.main", "build-dataset", str(source), "-o", str(tmp_path / "x.h5")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # what runs in the background of a shell ignores interrupts, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while process.poll() is None and not (tmp_path / "x.h5.partial").exists():
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
