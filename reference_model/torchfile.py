@@ -7,12 +7,9 @@ other name, and any other way to build an object, is refused.
 
 from __future__ import annotations
 
-import pickle  # only for UnpicklingError, which torch raises: nothing is unpickled
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from wyckoffkit import WyckoffkitError
 
@@ -23,6 +20,17 @@ class TorchFileError(WyckoffkitError):
     def __init__(self, message: str, *, has_objects: bool = False) -> None:
         super().__init__(message)
         self.has_objects = has_objects
+
+
+def conversion(tensors: str) -> str:
+    """What to tell whoever has a file that is refused: a command of theirs, which nothing here runs.
+
+    `tensors` is the expression that picks what is kept of the content `c`.
+    """
+    return (
+        "python -c \"import torch; c = torch.load('IN', weights_only=False, map_location='cpu'); "
+        f"torch.save({tensors}, 'OUT')\""
+    )
 
 
 class Placeholder:
@@ -44,24 +52,27 @@ def read_torch_file(path: Path, *, inert: Sequence[str] = (), allowed: Iterable[
 
     Raises TorchFileError.
     """
+    import torch
+
     try:
         stubs = [_placeholder(name) for name in _names(path) if name.startswith(tuple(inert))]
         with torch.serialization.safe_globals([*allowed, *stubs]):
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if any(sign in str(error) for sign in ("Unsupported", "GLOBAL", "unrecognized function", "Can only")):
+    except Exception as error:  # on damaged data torch's restricted unpickler fails in any way there is
+        signs = ("Unsupported", "GLOBAL", "unrecognized function", "Can only")
+        if type(error).__name__ == "UnpicklingError" and any(sign in str(error) for sign in signs):
             raise TorchFileError(
                 f"{path} holds Python objects besides tensors and plain values, and unpickling those can run any code, "
                 "so it is refused",
                 has_objects=True,
             ) from None
         raise TorchFileError(f"{path} is no torch file, or is cut off: {error}") from None
-    except Exception as error:  # on damaged data torch's restricted unpickler fails in any way there is
-        raise TorchFileError(f"{path} is no torch file, or is cut off: {error}") from None
 
 
 def _names(path: Path) -> list[str]:
     """What the pickle names that torch does not trust by itself; none where this torch cannot tell."""
+    import torch
+
     listed = getattr(torch.serialization, "get_unsafe_globals_in_checkpoint", None)
     if listed is None:
         return []

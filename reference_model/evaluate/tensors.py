@@ -18,6 +18,8 @@ import numpy as np
 from wyckoffkit import DatasetError, Protostructure
 from wyckoffkit.symmetry import Crystal
 
+from ..torchfile import TorchFileError, conversion, read_torch_file
+
 Made = tuple[int, str, Callable[[], Protostructure | Crystal]]
 """Number of the material, how to show it, and a function that makes it or raises a named error."""
 
@@ -31,9 +33,7 @@ ELEMENT_SCORES, ELEMENT_BITS = 100, 7
 # them, as in DiffCSP's eval_diff.pt, are pickled as calls of objects, and refused.
 INERT = ("torch_geometric.", "numpy.", "_codecs.encode")
 CONVERT = (
-    "If you trust it, keep its tensors alone, where it was written: python -c \"import torch; c = torch.load('IN', "
-    "weights_only=False, map_location='cpu'); torch.save({k: c[k] for k in "
-    "('frac_coords', 'num_atoms', 'atom_types', 'lengths', 'angles')}, 'OUT')\""
+    f"If you trust it, keep its tensors alone, where it was written: {conversion(f'{{k: c[k] for k in {ARRAYS}}}')}"
 )
 
 
@@ -48,8 +48,6 @@ def generated_tensors(path: Path) -> Iterator[Made]:
 
 def _plain(path: Path) -> Any:
     """Its settings may be an argparse namespace with paths; nothing else is built."""
-    from ..torchfile import TorchFileError, read_torch_file
-
     try:
         return read_torch_file(path, inert=INERT, allowed=(argparse.Namespace, pathlib.PosixPath))
     except TorchFileError as error:

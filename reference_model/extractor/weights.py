@@ -14,7 +14,7 @@ from torch import Tensor
 from wyckoffkit import CheckpointError
 
 from ..tensorfile import read_tensors, write_tensors
-from ..torchfile import TorchFileError, read_torch_file
+from ..torchfile import TorchFileError, conversion, read_torch_file
 from .embed import Extractor
 from .features import element_features, has_features, position_classes, position_features
 from .wrenformer import Projected, Wrenformer, WrenformerConfig, project
@@ -24,10 +24,8 @@ SHIPPED = Path(__file__).resolve().parent.parent / "weights" / "wrenformer.safet
 
 # aviary's checkpoints hold loss functions, normalisers (never fitted) and scores beside the weights: none is needed.
 INERT = ("aviary.", "numpy.", "_codecs.encode", "torch.nn.modules.loss.", "torch.optim.")
-CONVERT = (
-    "If you trust it: python -c \"import torch; c = torch.load('IN', weights_only=False, map_location='cpu'); "
-    "torch.save({k: c[k] for k in ('model_params', 'model_state', 'state_dict') if k in c}, 'OUT')\""
-)
+KEPT = "{k: c[k] for k in ('model_params', 'model_state', 'state_dict') if k in c}"
+CONVERT = f"If you trust it: {conversion(KEPT)}"
 
 NormOrder = Literal["pre", "post"]
 
