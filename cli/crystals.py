@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wyckoffkit.interrupts import how_to_go_on
+
 from .options import LabelFile, Rejections, label_lines
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def realize(
     goes on where it was. Example: wyckoffkit realize labels.txt -o out/
     """
     _one_thread_a_process(jobs)
+    how_to_go_on(lambda: rest_of(output / "trials.jsonl"))
     from wyckoffkit.realize import RealizeOptions, realize_many
 
     options = RealizeOptions(seed, copies, engine, trials, symprec, timeout)
@@ -116,6 +119,7 @@ def relax(
     where it was. Example: wyckoffkit relax labels.txt -o relaxed/
     """
     _one_thread_a_process(jobs)
+    how_to_go_on(lambda: rest_of(output / "relaxed.jsonl"))
     from wyckoffkit.realize import RealizeOptions
     from wyckoffkit.relax import RelaxOptions, StageOptions, relax_many
 
@@ -159,6 +163,11 @@ def _one_thread_a_process(jobs: int) -> None:
     """Where processes fill the machine, threads of BLAS are in the way. Read when numpy is first imported."""
     if jobs > 1:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def rest_of(record: Path) -> str:
+    """How to go on where an interrupted run left this record."""
+    return f"the same command does what is not in {record}" if record.exists() else "give the same command again"
 
 
 def _labels_of(source: Path, rejections: Rejections) -> Iterator[Protostructure]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wyckoffkit.interrupts import how_to_go_on
+
 from . import dataset_group
 from .options import Engine, Profile, Symprec
 
@@ -80,24 +82,35 @@ def build_dataset(
         clean=_rules(clean),
     )
     output = output or Path(sources[0].resolve().name.partition(".")[0] + ".h5")
-    try:
-        with _progress_bar(f"building {output.name}") as show:
-            outcome = build(
-                sources,
-                output,
-                options=options,
-                split=_split(split, split_counts, split_file, seed),
-                workers=workers or _cores(),
-                timeout=timeout,
-                scheduler=scheduler,
-                properties=properties,
-                licence=licence,
-                progress=show,
-            )
-    except KeyboardInterrupt:
-        typer.echo(f"{output}: interrupted; the same command goes on from {output}.partial", err=True)
-        raise typer.Exit(130) from None
+    _say_when_interrupted(output)
+    with _progress_bar(f"building {output.name}") as show:
+        outcome = build(
+            sources,
+            output,
+            options=options,
+            split=_split(split, split_counts, split_file, seed),
+            workers=workers or _cores(),
+            timeout=timeout,
+            scheduler=scheduler,
+            properties=properties,
+            licence=licence,
+            progress=show,
+        )
     _tell(outcome)
+
+
+def _say_when_interrupted(output: Path) -> None:
+    def written() -> int | None:
+        return output.stat().st_mtime_ns if output.exists() else None
+
+    def advice() -> str:
+        partial = output.with_name(f"{output.name}.partial")
+        if partial.exists():
+            return f"the same command goes on from {partial}"
+        return "nothing had been written, give the same command again" if written() == before else f"{output} is whole"
+
+    before = written()
+    how_to_go_on(advice)
 
 
 def _cores() -> int:

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .crystals import Batch, Jobs, OutputFolder, Scheduler, progress_bar, tell
+from wyckoffkit.interrupts import how_to_go_on, starting_workers
+
+from .crystals import Batch, Jobs, OutputFolder, Scheduler, progress_bar, rest_of, tell
 from .hulls import Against, Elements, Scale, hull_of
 from .options import Rejections, label_lines
 
@@ -69,6 +71,7 @@ def discover(
     An interrupted run goes on where it was. Example: wyckoffkit discover -n 1000 -o found/ --against entries.json.gz
     --budget 60
     """
+    how_to_go_on(lambda: rest_of(output / "relaxed.jsonl"))
     from wyckoffkit.discover import DiscoverOptions, Wanted, elements_of, write_report, write_vasp_inputs
     from wyckoffkit.discover import discover as run
     from wyckoffkit.hull import known_labels
@@ -146,12 +149,18 @@ def _parsed(labels: Path | None, sampler: list[str], rejections: Rejections) -> 
         return
     # The model is a program of its own; its labels come through a pipe, as a person would have them.
     command = [sys.executable, "-m", "reference_model.sample", *sampler]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with starting_workers():
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    with process:
         assert process.stdout is not None
-        for line in process.stdout:
-            protostructure = rejections.parse(line.strip(), "sampled")
-            if protostructure is not None:
-                yield protostructure
+        try:
+            for line in process.stdout:
+                protostructure = rejections.parse(line.strip(), "sampled")
+                if protostructure is not None:
+                    yield protostructure
+        except BaseException:
+            process.kill()  # or it would be waited for
+            raise
     if process.returncode:
         typer.echo("wyckoffkit: sampling failed", err=True)
         raise typer.Exit(1)

@@ -1,48 +1,21 @@
-"""The `wyckoffkit` command: puts the command families together and turns named errors into one sentence."""
+"""The console script, and `python -m wyckoffkit.cli.main`. Little is imported before an interrupt is a sentence."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from wyckoffkit import __version__
-from wyckoffkit.commandline import named_errors
-
-from . import crystals, datasets, discovery, groups, hulls, labels, questions, structures
-
-app = typer.Typer(
-    name="wyckoffkit",
-    help="Crystals as occupied Wyckoff positions: labels, tensors, datasets.",
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"wyckoffkit {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _main(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
-) -> None:
-    pass
-
-
-for family in (labels, groups, questions, structures, datasets, crystals, hulls, discovery):
-    family.register(app)
+from wyckoffkit.interrupts import interruptible
 
 
 def run() -> None:
     """The console script."""
+    interruptible("wyckoffkit", _run)
+
+
+def _run() -> None:
+    from wyckoffkit.commandline import named_errors
+
     with named_errors("wyckoffkit"):
+        from .app import app
+
         app()
 
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from wyckoffkit.interrupts import interruptible
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -118,4 +120,4 @@ def _evaluation(paths: list[Path]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(app(prog_name="python -m reference_model.export"))
+    interruptible("export", partial(app, prog_name="python -m reference_model.export"))

@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module imports only from those before it (DESIGN.md, layout).
 ORDER = {
     "wyckoffkit": (
-        "errors commandline files tables elements spacegroup operations protostructure canonical label repair "
-        "wren collapse enumeration symmetry comparison supergroup subgroups encoding dense canonical_columns "
+        "errors interrupts commandline files tables elements spacegroup operations protostructure canonical label "
+        "repair wren collapse enumeration symmetry comparison supergroup subgroups encoding dense canonical_columns "
         "textlines spool dataset tensorfile sources build realize relax hull discover metrics"
     ).split(),
     "reference_model": (

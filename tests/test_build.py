@@ -268,30 +268,6 @@ def test_fifty_kills_at_random_moments_leave_one_final_digest(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.iterdir()) == ["wbm.json.bz2", "whole.h5", "x.h5"]
 
 
-def test_an_interrupt_says_how_to_go_on(tmp_path: Path) -> None:
-    source = wbm_file(tmp_path / "wbm.json.bz2", copies=120)
-    command = [sys.executable, "-m", "wyckoffkit.cli.main", "build-dataset", str(source), "-o", str(tmp_path / "x.h5")]
-    for _ in range(5):  # an interrupt can come when the build has just ended
-        process = subprocess.Popen(
-            command,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            # what runs in the background of a shell ignores interrupts, and so would its children
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-        while process.poll() is None and not (tmp_path / "x.h5.partial").exists():
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, error = process.communicate(timeout=60)
-        if process.returncode:
-            break
-        (tmp_path / "x.h5").unlink()
-    assert process.returncode == 130
-    assert "interrupted; the same command goes on from" in " ".join(error.split())
-    assert "Traceback" not in error
-
-
 def test_cleaning_rules_reject_renumber_and_count(tmp_path: Path) -> None:
     """As Matbench Discovery does: step_3_70804 is wbm-3-70803, because 70802 and 70803 have no energies."""
     structure = real_structures()[0].structure

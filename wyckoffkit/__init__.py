@@ -6,7 +6,8 @@ Importing the package loads the standard library alone; each name below is loade
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # as type checkers know it; to import typing takes longer than all the rest
 
 __version__ = "0.1.0"
 
@@ -57,6 +58,8 @@ __all__ = [  # noqa: RUF022 - in the order of the data flow
 ]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .comparison import compare
     from .encoding import WyckoffArrays, decode, encode
     from .errors import (

@@ -6,11 +6,10 @@ JSON lines for programs without numpy, npz for those with it, HDF5 (see `dataset
 from __future__ import annotations
 
 import json
-import os
 import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
@@ -23,6 +22,7 @@ from .canonical import AS_GIVEN
 from .canonical_columns import canonical_columns
 from .encoding import WyckoffArrays, WyckoffColumns, decode, encode, to_columns
 from .errors import DatasetError, ProtostructureError
+from .files import replacing
 from .protostructure import DEFAULT_PROFILE, Protostructure
 from .spacegroup import SpaceGroup
 from .spool import BLOCK, ColumnSpool
@@ -55,14 +55,8 @@ def write_tensors(
     writer = {".h5": _write_hdf5, ".hdf5": _write_hdf5, ".npz": _write_npz, ".jsonl": _write_jsonl}.get(path.suffix)
     if writer is None:
         raise DatasetError(f"{path}: tensors are written as .h5, .npz or .jsonl, got {path.suffix or 'no suffix'!r}")
-    partial_path = path.with_name(f".{path.name}.{os.getpid()}.partial{path.suffix}")
-    try:
-        recorded = writer(materials, partial_path, n_elements, profile)
-        os.replace(partial_path, path)
-    finally:
-        with suppress(FileNotFoundError):
-            partial_path.unlink()
-    return recorded
+    with replacing(path) as temporary:
+        return writer(materials, temporary, n_elements, profile)
 
 
 def _canonical(materials: Iterable[Labelled], profile: str) -> Iterator[Labelled]:

@@ -1,170 +1,18 @@
-"""`python -m reference_model.evaluate SAMPLES`."""
+"""`python -m reference_model.evaluate`. Little is imported before an interrupt is a sentence."""
 
 from __future__ import annotations
 
-import json
-import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
-
-from wyckoffkit.commandline import named_errors
-from wyckoffkit.files import replacing
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ..extractor.embed import Extractor
-    from .measure import Evaluation
-
-WIDE = 200
-
-app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
-)
+from wyckoffkit.interrupts import interruptible
 
 
-@app.command()
-def main(
-    samples: Annotated[
-        list[Path],
-        typer.Argument(metavar="SAMPLES", help="Labels, one a line ('-' is stdin), a dataset, or structures."),
-    ],
-    reference: Annotated[
-        Path | None,
-        typer.Option(help="Training data: a dataset, a reference pack or labels. Default: the shipped pack."),
-    ] = None,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write every number and its interval here; '-' is stdout.")
-    ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write a self-contained HTML report here.")] = None,
-    extractor: Annotated[
-        Path | None, typer.Option(help="Wrenformer for FWD: ours, or an aviary checkpoint. Default: the shipped one.")
-    ] = None,
-    norm: Annotated[
-        str | None, typer.Option(help="For aviary checkpoints: layers normalise 'pre' (aviary 1.2) or 'post'.")
-    ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="Checkpoint that drew the samples ('shipped' for ours): also bits a material.")
-    ] = None,
-    fwd: Annotated[bool, typer.Option(help="Whether to embed the samples at all.")] = True,
-    symprec: Annotated[float, typer.Option(min=1e-6, help="Tolerance in Å for labels of structures.")] = 0.1,
-    symprec_sweep: Annotated[
-        bool, typer.Option(help="Whether structures are labelled at four tolerances, to see what depends on them.")
-    ] = True,
-    seconds: Annotated[float | None, typer.Option(min=0, help="How long sampling took, for novel a minute.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the resampling behind intervals.")] = 0,
-    compare: Annotated[
-        bool, typer.Option("--compare", help="The files are evaluations (JSON): show them side by side.")
-    ] = False,
-) -> None:
-    """Measure generated protostructures: validity, uniqueness, novelty, distributions and FWD.
+def _run() -> None:
+    from wyckoffkit.commandline import named_errors
 
-    Example: python -m reference_model.evaluate labels.txt --json evaluation.json --report report.html
-    """
-    from .samples import read_samples, require, require_file
-
-    if compare:
-        return _compare(samples, report)
-    if len(samples) > 1:
-        raise typer.BadParameter("one file of samples at a time; --compare takes several evaluations")
-    require(samples[0])  # before the wait for torch
-    for path in (reference, extractor):
-        if path is not None:
-            require_file(path)
-    if norm not in (None, "pre", "post"):
-        raise typer.BadParameter("norm is 'pre' or 'post'")
-    from .against import read_against
-    from .measure import evaluate
-
-    used = _extractor(extractor, norm) if fwd else None
-    with counting("embedding the reference") as progress:
-        known = read_against(reference, extractor=used, progress=progress)
-    command = "python -m reference_model.evaluate " + shlex.join(sys.argv[1:])
-    read = read_samples(samples[0], profile=known.profile, symprec=symprec, sweep=symprec_sweep)
-    evaluation = evaluate(read, known, extractor=used, seed=seed, seconds=seconds, command=command, model=model)
-    _deliver(evaluation, json_file, report)
-
-
-def _compare(paths: list[Path], report: Path | None) -> None:
-    from .compare import html_table, plots, read_evaluations, show_comparison
-
-    contents = read_evaluations(paths)
-    if report is not None:
-        from ..report import render_comparison
-
-        _write(report, render_comparison([name for name, _ in contents], plots(contents), html_table(contents)))
-    show_comparison(contents, console())
-
-
-def _extractor(path: Path | None, norm: Any) -> Extractor | None:
-    """The one asked for, else the shipped one, else none."""
-    from ..extractor.weights import SHIPPED, read_extractor
-
-    if path is None and not SHIPPED.exists():
-        return None
-    return read_extractor(path, norm=norm)
-
-
-@contextmanager
-def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """A counter on stderr, which appears once there is something to count."""
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,} materials"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None, visible=False)
-        yield lambda n: bar.update(task, advance=n, visible=True)
-
-
-def _deliver(evaluation: Evaluation, json_file: Path | None, report: Path | None) -> None:
-    from .table import show
-
-    content = _without_nan(evaluation.to_dict())
-    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
-    if report is not None:
-        from ..report import render
-
-        _write(report, render(content))
-    if str(json_file) == "-":
-        sys.stdout.write(text)
-        return
-    show(evaluation, console())
-    if json_file is not None:
-        _write(json_file, text)
-
-
-def console() -> Console:
-    """As wide as the terminal, and wide enough for every column where the output goes to a file."""
-    from rich.console import Console
-
-    return Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: what could not be measured, or has no bound, is null."""
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and not -1e308 < value < 1e308 else value
-
-
-def run(command: typer.Typer = app) -> None:
-    """The command, whose errors are sentences."""
     with named_errors("evaluate"):
-        command()
+        from .app import app
+
+        app(prog_name="python -m reference_model.evaluate")
 
 
 if __name__ == "__main__":
-    run()
+    interruptible("evaluate", _run)

@@ -7,6 +7,7 @@ replacement from the training data, held-out materials with shuffled elements, a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ import typer
 
 from wyckoffkit import Orbit, Protostructure, SpaceGroup
 from wyckoffkit.elements import SYMBOLS
+from wyckoffkit.interrupts import interruptible
 
 if TYPE_CHECKING:
     from wyckoffkit.encoding import WyckoffColumns
@@ -83,4 +85,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    interruptible("controls", partial(typer.run, main))

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from .__main__ import counting, run
+from wyckoffkit.commandline import named_errors
+from wyckoffkit.interrupts import interruptible
+
+from .app import counting
 
 
 def prepare(
@@ -27,7 +30,12 @@ def prepare(
     typer.echo(f"{output / FACTS}: {reference.n:,} materials")
 
 
-if __name__ == "__main__":
+def _run() -> None:
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     command.command()(prepare)
-    run(command)
+    with named_errors("prepare"):
+        command()
+
+
+if __name__ == "__main__":
+    interruptible("prepare", _run)

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from wyckoffkit import CheckpointError
 from wyckoffkit.canonical import position_permutations
+from wyckoffkit.interrupts import interruptible
 
 from ..tensorfile import read_tensors, write_tensors
 from .embed import tensors
@@ -222,4 +224,4 @@ def main(
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    interruptible("train", partial(typer.run, main))

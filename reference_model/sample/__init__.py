@@ -6,11 +6,13 @@ itself imports nothing, so that `--help` does not wait for torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # as type checkers know it; typing takes its time
 
 __all__ = ["Sample", "iterate", "sample"]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .asked import iterate, sample
     from .draw import Sample
 

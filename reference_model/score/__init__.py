@@ -6,11 +6,13 @@ for torch.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # as type checkers know it; typing takes its time
 
 __all__ = ["Score", "Scorer"]
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from .scorer import Score, Scorer
 
 

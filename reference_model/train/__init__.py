@@ -6,7 +6,9 @@ nothing, so that `--help` does not wait for torch.
 
 from __future__ import annotations
 
-from typing import Any
+TYPE_CHECKING = False  # as type checkers know it; typing takes its time
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = ["train"]
 

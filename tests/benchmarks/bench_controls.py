@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from reference_model.evaluate.__main__ import _without_nan, _write
 from reference_model.evaluate.against import read_against
+from reference_model.evaluate.app import _without_nan, _write
 from reference_model.evaluate.bits import SHIPPED
 from reference_model.evaluate.compare import Row, html_table, plots, read_evaluations, rows
 from reference_model.evaluate.controls import main as write_controls

@@ -17,7 +17,7 @@ from reference_model.batch import Batch
 from reference_model.diffusion import Diffusion
 from reference_model.report.reliability import render_calibration
 from reference_model.sampler import select
-from reference_model.score.__main__ import app
+from reference_model.score.app import app
 from reference_model.score.calibration import Calibration, Reliability, add_diffusion, add_jump
 from reference_model.streams import Draw, Streams
 

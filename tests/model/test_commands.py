@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 
 from reference_model.checkpoint import read_checkpoint
 from reference_model.export import app as export_app
-from reference_model.sample.__main__ import app as sample_app
-from reference_model.train.__main__ import app as train_app
+from reference_model.sample.app import app as sample_app
+from reference_model.train.app import app as train_app
 from reference_model.train.choices import choose
 from wyckoffkit import CheckpointError
 from wyckoffkit.dataset import write_dataset
@@ -44,7 +44,7 @@ def invoke(app, *arguments):
 @pytest.mark.parametrize("module", ["train", "sample", "score", "export"])
 def test_help_does_not_wait_for_torch(module):
     script = (
-        f"import sys; sys.argv = ['x', '--help']; from reference_model.{module}.__main__ import app"
+        f"import sys; sys.argv = ['x', '--help']; from reference_model.{module}.app import app"
         if module != "export"
         else "import sys; sys.argv = ['x', '--help']; from reference_model.export import app"
     )

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from reference_model.conditioning import Request
 from reference_model.sample import filters, sample
-from reference_model.sample.__main__ import app
+from reference_model.sample.app import app
 from reference_model.sample.conditioned import Fulfilment, iterate_request
 from reference_model.sample.model import load_model
 from wyckoffkit import WyckoffkitError, parse_label

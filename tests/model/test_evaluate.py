@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from reference_model.evaluate.__main__ import app
+from reference_model.evaluate.app import app
 from reference_model.reference import build_reference, write_reference
 from reference_model.sample.model import DEFAULT
 from wyckoffkit import parse_label
@@ -225,6 +225,6 @@ def test_the_command_ends_with_a_sentence_and_no_traceback(tmp_path):
 
 
 def test_help_does_not_wait_for_torch():
-    script = "import sys, reference_model.evaluate.__main__; print('torch' in sys.modules, 'numpy' in sys.modules)"
+    script = "import sys, reference_model.evaluate.app; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"

@@ -16,7 +16,7 @@ from reference_model.conditioning.guidance import Guided
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.network import build_network
 from reference_model.sample import iterate
-from reference_model.sample.__main__ import app
+from reference_model.sample.app import app
 from reference_model.sample.filters import EnergyRange, parse_energy
 from reference_model.sample.model import guided, load_model
 from reference_model.train import train

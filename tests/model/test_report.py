@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import CliRunner
 
-from reference_model.evaluate.__main__ import app
+from reference_model.evaluate.app import app
 from reference_model.evaluate.compare import difference, read_evaluations
 from reference_model.extractor.weights import SHIPPED
 from reference_model.report import render

@@ -11,7 +11,7 @@ import torch
 from torch.multiprocessing import start_processes
 from typer.testing import CliRunner
 
-from reference_model.sample.__main__ import app
+from reference_model.sample.app import app
 
 
 def command(arguments):

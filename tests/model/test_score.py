@@ -19,7 +19,7 @@ from reference_model.network import build_network
 from reference_model.reference import build_reference, write_reference
 from reference_model.sample.model import load_model
 from reference_model.score import Scorer
-from reference_model.score.__main__ import app
+from reference_model.score.app import app
 from wyckoffkit import ProtostructureError, WyckoffkitError, format_label, parse_label
 from wyckoffkit.canonical import equivalent_settings
 from wyckoffkit.encoding import to_columns

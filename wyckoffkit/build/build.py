@@ -10,10 +10,9 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,8 @@ import numpy as np
 
 from ..dataset import Rejected, write_dataset
 from ..errors import DatasetError
+from ..files import replacing
+from ..interrupts import uninterrupted
 from ..sources import Entry, Source, count_rules
 from .attach import PropertyTable, attach, read_properties
 from .cluster import run_on_cluster
@@ -90,8 +91,9 @@ def build_dataset(
             done = run_on_cluster(tasks, state.options, scheduler, timeout)
         else:
             done = run(tasks, state.options, workers, timeout)
-        for index, shard in done:
-            state.keep(folder, index, shard)
+        with closing(done):
+            for index, shard in done:
+                state.keep(folder, index, shard)
         return _assemble(output, state, folder, sources, table, split or Split(), licence)
 
 
@@ -150,10 +152,9 @@ class _Build:
     def keep(self, folder: Path, index: int, shard: bytes) -> None:
         """Write a shard; it gets its name when it is complete."""
         path = folder / self.names[index]
-        partial = path.with_suffix(".tmp")
         try:
-            partial.write_bytes(shard)
-            os.replace(partial, path)
+            with replacing(path, on_disk=False) as temporary:
+                temporary.write_bytes(shard)
         except OSError as error:
             raise DatasetError(f"{path}: cannot be written: {(error.strerror or str(error)).lower()}") from None
         self._finished(index)
@@ -200,7 +201,8 @@ def _shard_folder(output: Path) -> Iterator[Path]:
         except OSError:
             raise DatasetError(f"{output}: another process is building it") from None
         yield folder
-        shutil.rmtree(folder)
+        with uninterrupted():  # half of the shards are of no use
+            shutil.rmtree(folder)
 
 
 def _assemble(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from ..errors import DatasetError
@@ -19,7 +19,7 @@ _AHEAD = 3  # chunks on their way for each thread of the cluster
 
 def run_on_cluster(
     tasks: Iterator[Task], options: BuildOptions, address: str, timeout: float
-) -> Iterator[tuple[int, bytes]]:
+) -> Generator[tuple[int, bytes], None, None]:
     """(index, shard as bytes) of every task, as they are finished. DatasetError if there is no scheduler.
 
     A worker that spends more than `timeout` seconds on one entry ends itself. dask gives a chunk up when the workers

@@ -7,12 +7,13 @@ import resource
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from ctypes import c_int64
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from ..interrupts import starting_workers
 from ..sources import Entry
 from .options import BuildOptions
 from .work import Shard, work
@@ -29,7 +30,7 @@ Labour = Callable[[Sequence[Entry], BuildOptions, Mapping[int, str], Callable[[i
 
 def run(
     tasks: Iterator[Task], options: BuildOptions, workers: int, timeout: float, labour: Labour = work
-) -> Iterator[tuple[int, bytes]]:
+) -> Generator[tuple[int, bytes], None, None]:
     """(index, shard as bytes) of every task, in the order in which they are finished.
 
     With 0 workers the work is done in this process, without protection. An entry on which a worker dies twice, or
@@ -40,8 +41,10 @@ def run(
         for index, entries in tasks:
             yield index, labour(entries, options, {}, lambda _: None).to_bytes()
         return
-    pool = [_Worker(options, timeout, labour) for _ in range(workers)]
+    pool: list[_Worker] = []
     try:
+        for _ in range(workers):
+            pool.append(_Worker(options, timeout, labour))
         for worker in pool:
             worker.give(next(tasks, None))
         ahead: deque[Task] = deque()
@@ -80,7 +83,8 @@ class _Worker:
         self._process = context.Process(
             target=_serve, args=(theirs, self._labour, self._options, self._current), daemon=True
         )
-        self._process.start()
+        with starting_workers():
+            self._process.start()
         theirs.close()
         self.sentinel = self._process.sentinel
 
@@ -146,7 +150,6 @@ def _cause(exitcode: int | None) -> str:
 
 def _serve(connection: Connection, labour: Labour, options: BuildOptions, current: Any) -> None:
     """Body of a worker: chunks in, shards out, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
     with suppress(ValueError, OSError):
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         limit = _MEMORY if hard == resource.RLIM_INFINITY else min(_MEMORY, hard)
@@ -155,7 +158,7 @@ def _serve(connection: Connection, labour: Labour, options: BuildOptions, curren
     def begin(i: int) -> None:
         current.value = i
 
-    with suppress(EOFError, KeyboardInterrupt, BrokenPipeError, ConnectionResetError):
+    with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
             entries, quarantine = connection.recv()
             connection.send_bytes(labour(entries, options, quarantine, begin).to_bytes())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from ..errors import DatasetError
+from ..files import replacing
 from .describe import plain
 from .form import SPLITS, Dataset, unit_of
 
@@ -30,19 +30,16 @@ def export_table(dataset: Dataset, path: Path) -> None:
     """Write a table as the suffix of `path` says, .csv, .jsonl or .parquet; it gets its name when it is complete."""
     if path.suffix not in SUFFIXES:
         raise DatasetError(f"{path}: tables are written as {', '.join(SUFFIXES)}, got {path.suffix!r}")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        if path.suffix == ".parquet":
-            with open(partial, "wb") as binary:
-                export_parquet(dataset, binary)
-        else:
-            with open(partial, "w", encoding="utf-8", newline="") as text:
-                (export_csv if path.suffix == ".csv" else export_json_lines)(dataset, text)
-        os.replace(partial, path)
+        with replacing(path) as temporary:
+            if path.suffix == ".parquet":
+                with open(temporary, "wb") as binary:
+                    export_parquet(dataset, binary)
+            else:
+                with open(temporary, "w", encoding="utf-8", newline="") as text:
+                    (export_csv if path.suffix == ".csv" else export_json_lines)(dataset, text)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def export_csv(dataset: Dataset, file: TextIO) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from .. import __version__, tables
 from ..encoding import DEFAULT_N_ELEMENTS, WyckoffColumns
 from ..errors import DatasetError, WyckoffkitError
+from ..files import replacing
 from ..protostructure import DEFAULT_PROFILE
 from .form import (
     COLUMNS,
@@ -72,18 +72,11 @@ def write_dataset(
         profile=profile,
     ) | dict(attributes or {})
     image = _image(root, columns, texts, splits, values, rejected)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb") as file:
-            file.write(image + seal_of(image))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        with replacing(path) as temporary:
+            temporary.write_bytes(image + seal_of(image))
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def root_attributes(

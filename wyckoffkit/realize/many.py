@@ -8,13 +8,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import RealizationError
+from ..files import replacing
+from ..interrupts import starting_workers
 from ..label import format_label, parse_label
 from ..protostructure import Protostructure
 from .cluster import on_cluster
@@ -176,17 +178,26 @@ def _spread(tasks: Iterator[tuple[Protostructure, int]], options: RealizeOptions
         for protostructure, copy in tasks:
             yield realize_one(protostructure, copy, options)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running: set[Future[list[list[Row]]]] = set()
+    others = set(active_children())
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    running: set[Future[list[list[Row]]]] = set()
+    try:
         while True:
             # A few chunks ahead, so that no process waits, and labels are read no faster than they are used.
             while len(running) < 4 * jobs and (chunk := list(islice(tasks, _CHUNK))):
-                running.add(pool.submit(_work, chunk, options))
+                with starting_workers():  # `submit` does, when it is called first
+                    running.add(pool.submit(_work, chunk, options))
             if not running:
+                pool.shutdown()
                 return
             finished, running = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 yield from future.result()
+    finally:
+        # Where the work ends before its time, chunks that have begun would be waited for.
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(active_children()) - others:
+            process.kill()
 
 
 def file_stem(label: str, copy: int) -> str:
@@ -205,10 +216,8 @@ def _write_missing(row: Row, folder: Path, formats: Sequence[str]) -> None:
         suffix, write = FORMATS[name]
         path = folder / name / (file_stem(row["label"], row["copy"]) + suffix)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(path.name + ".part")
-            part.write_text(write(realization_of(row)), encoding="utf-8")
-            part.replace(path)
+            with replacing(path, on_disk=False) as temporary:
+                temporary.write_text(write(realization_of(row)), encoding="utf-8")
 
 
 def read_realized(folder: Path) -> Iterator[tuple[str, int, Realization]]:
@@ -220,10 +229,7 @@ def read_realized(folder: Path) -> Iterator[tuple[str, int, Realization]]:
 
 
 def _write_all(folder: Path) -> None:
-    path = folder / STRUCTURES_NAME
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8") as file:
+    with replacing(folder / STRUCTURES_NAME) as temporary, open(temporary, "w", encoding="utf-8") as file:
         for label, copy, realization in read_realized(folder):
             info: dict[str, Any] = {"label": label, "copy": copy, "contact": realization.contact}
             file.write(format_extxyz(realization.crystal, info))
-    part.replace(path)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..collapse import collapses
 from ..errors import RealizationError
+from ..interrupts import starting_workers
 from ..label import format_label, parse_label
 from ..protostructure import Protostructure
 from .cells import standard_orientation
@@ -139,7 +140,8 @@ class PyxtalEngine:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        self._process.start()
+        with starting_workers():
+            self._process.start()
         theirs.close()
         if not self._connection.poll(_START_TIMEOUT):
             self.close()
@@ -170,7 +172,7 @@ def _serve(connection: Connection) -> None:
     from .pyxtal_draw import draw
 
     connection.send("ready")
-    with suppress(EOFError, KeyboardInterrupt, BrokenPipeError):
+    with suppress(EOFError, BrokenPipeError):
         while True:
             label, seed = connection.recv()
             connection.send(draw(parse_label(label), np.random.default_rng(seed)))

@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ..files import replacing
 from ..label import format_label
 from ..protostructure import Protostructure
 from ..realize.cluster import on_cluster
@@ -107,11 +108,8 @@ def read_relaxed(folder: Path) -> Iterator[Row]:
 
 
 def _write_all(folder: Path) -> None:
-    path = folder / STRUCTURES_NAME
-    part = path.with_name(path.name + ".part")
-    with open(part, "w", encoding="utf-8") as file:
+    with replacing(folder / STRUCTURES_NAME) as temporary, open(temporary, "w", encoding="utf-8") as file:
         for row in read_relaxed(folder):
             info: dict[str, Any] = {key: row[key] for key in ("label", "calculator", "label_free", "kept")}
             info["energy"] = row["energy_free"] * len(row["numbers"])
             file.write(format_extxyz(crystal_in(row), info))
-    part.replace(path)

@@ -7,7 +7,6 @@ that label's row says so, and of several each is done again alone, so that none 
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import sys
 import time
 from collections import deque
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
+from ..interrupts import starting_workers
 from ..label import format_label
 from ..protostructure import Protostructure
 from ..realize.record import Row
@@ -40,9 +40,11 @@ def supervised(
 
     A process that says nothing for the timeout of a relaxation and ten seconds is killed.
     """
-    pool = [_Worker(calculator, options, load, batch) for _ in range(jobs)]
+    pool: list[_Worker] = []
     suspects: deque[Protostructure] = deque()
     try:
+        for _ in range(jobs):
+            pool.append(_Worker(calculator, options, load, batch))
         while True:
             for worker in pool:
                 worker.fill(labels, suspects)
@@ -73,7 +75,8 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
-        self._process.start()
+        with starting_workers():
+            self._process.start()
         theirs.close()
         self.sentinel = self._process.sentinel
         self._heard: float | None = None  # nothing before it has imported everything and loaded the model
@@ -132,7 +135,6 @@ class _Worker:
 
 def _serve(connection: Connection, calculator: str, options: RelaxOptions, load: Load, batch: int) -> None:
     """Body of a worker: labels in, rows and signs of life out, until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
 
     def more(idle: bool) -> Protostructure | None:
         if not idle and not connection.poll():
