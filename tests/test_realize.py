@@ -17,11 +17,21 @@ from tests.test_label import PAPER_LABELS
 from wyckoffkit import Orbit, Protostructure, RealizationError, SpaceGroup, find_protostructure, parse_label
 from wyckoffkit.collapse import collapses
 from wyckoffkit.operations import UNIT, operations
-from wyckoffkit.realize import PyxtalEngine, UnrealizedError, build, most_trials, realize
-from wyckoffkit.realize.cells import allowed_strain, draw_shapes
-from wyckoffkit.realize.orbits import centrings, sites
+from wyckoffkit.realize import (
+    PyxtalEngine,
+    UnrealizedError,
+    build,
+    most_trials,
+    realize,
+    realize_batch,
+    separation,  # its bound on memory
+)
+from wyckoffkit.realize.cells import SYSTEMS as SYSTEM_NAMES
+from wyckoffkit.realize.cells import allowed_strain, draw_shapes, unit_lattices
+from wyckoffkit.realize.engine import packing_of
+from wyckoffkit.realize.orbits import centrings, place, sites
 from wyckoffkit.realize.sizes import RADII
-from wyckoffkit.realize.trial import LEAST_CONTACT, SYMPREC, check
+from wyckoffkit.realize.trial import LEAST_CONTACT, SYMPREC, build_primitive, check
 
 GROUPS = [SpaceGroup.from_number(n) for n in range(1, 231)]
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,6 +86,77 @@ def test_the_sites_of_a_position_are_as_many_as_its_multiplicity_and_the_group_p
         moved = np.einsum("oij,mj->omi", symmetry.rotations, points) + symmetry.translations[:, None] / UNIT
         assert {tuple(p) for p in np.rint(moved.reshape(-1, 3) * 1e6).astype(int) % 1_000_000} <= keys
         assert {tuple(p) for t in lattice for p in np.rint((points + t / UNIT) * 1e6).astype(int) % 1_000_000} <= keys
+
+
+def shortest(vectors, lattice):
+    """Fractional vectors (..., 3) to the shortest that the lattice makes of them, Å; the mean of those as short."""
+    cells = np.array(list(product(range(-2, 3), repeat=3)))
+    images = (vectors - np.rint(vectors))[..., None, :] @ lattice + cells @ lattice
+    squares = (images**2).sum(axis=-1, keepdims=True)
+    least = squares <= squares.min(axis=-2, keepdims=True) + 1e-7
+    return (images * least).sum(axis=-2) / least.sum(axis=-2), np.sqrt(squares.min(axis=(-1, -2)))
+
+
+def packed(group):
+    """A packing in a group, with a cell, parameters, and fractional vectors (O, N, 3) from each site to each first."""
+    rng = generator(group.number)
+    packing = packing_of(some_protostructure(group))
+    lattice = 6 * unit_lattices(draw_shapes(group.crystal_system, "P", 1, rng))[0]
+    parameters = rng.random((len(packing.layout.first), 3))
+    frac = place(packing.layout, parameters[None])[0]
+    return packing, lattice, parameters, frac[packing.layout.first][:, None] - frac
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=str)
+def test_pairs_that_site_symmetry_tells_apart_have_all_distances_as_often_as_brute_force(group):
+    packing, lattice, parameters, apart = packed(group)
+    layout, pairs = packing.layout, packing.layout.pairs
+    _, distances = shortest(apart, lattice)
+    made = packing.distances(lattice[None], parameters[None])[0][0]
+    made[np.isinf(made)] = 0
+    for o, p in product(range(len(layout.first)), repeat=2):
+        if o <= p:
+            chosen = (pairs.orbit[pairs.once] == o) & (pairs.other[pairs.once] == p)
+            told = np.repeat(made[chosen], pairs.block[12, pairs.once[chosen]].astype(int))
+            assert np.sort(told) == pytest.approx(np.sort(distances[o, layout.orbit == p]), abs=1e-6)
+
+
+@pytest.mark.parametrize("group", GROUPS, ids=str)
+def test_pushes_of_those_pairs_move_the_free_parameters_as_the_pushes_of_all_sites_do(group):
+    packing, lattice, parameters, apart = packed(group)
+    layout, pairs = packing.layout, packing.layout.pairs
+    vectors, distances = shortest(apart, lattice)
+    pushes = (np.exp(-distances)[..., None] * vectors).sum(axis=1) @ np.linalg.inv(lattice)
+    representatives = layout.sites.matrices[layout.first]
+    moves = (np.linalg.pinv(representatives) @ pushes[..., None])[..., 0]
+    first = np.einsum("oij,oj->oi", representatives, parameters)[pairs.orbit]
+    second = np.einsum("ijp,pj->pi", pairs.block[:9].reshape(3, 3, -1), parameters[pairs.other])
+    vectors, distances = shortest(first - second + pairs.block[9:12].T, lattice)
+    weighted = (pairs.block[12] * np.exp(-distances))[:, None] * vectors
+    pushes = np.add.reduceat(weighted, np.searchsorted(pairs.orbit, range(len(layout.first)))) @ np.linalg.inv(lattice)
+    assert (layout.projections @ pushes[..., None])[..., 0] == pytest.approx(moves, abs=1e-6)
+
+
+def test_a_crystal_is_the_same_to_the_last_bit_whatever_is_realized_beside_it():
+    asked = [parse_label(label) for label in [*WBM_LABELS[::8], NO_ROOM, COLLAPSING, *PAPER_LABELS]]
+    together = realize_batch(asked, [generator(i) for i in range(len(asked))])
+    backwards = realize_batch(asked[::-1], [generator(i) for i in range(len(asked))][::-1])[::-1]
+    for i, protostructure in enumerate(asked):
+        (alone,) = realize_batch([protostructure], [generator(i)])
+        for other in (together[i], backwards[i]):
+            assert alone.trials == other.trials
+            if not isinstance(alone, UnrealizedError):
+                assert alone.contact == other.contact
+                assert np.array_equal(alone.lattice, other.lattice)
+                assert np.array_equal(alone.parameters, other.parameters)
+
+
+def test_memory_does_not_grow_with_the_labels_that_are_realized_side_by_side(monkeypatch):
+    asked = [parse_label(label) for label in PAPER_LABELS]
+    whole = realize_batch(asked, [generator() for _ in asked])
+    monkeypatch.setattr(separation, "_MOST_PAIRS", 1)
+    for one, other in zip(whole, realize_batch(asked, [generator() for _ in asked]), strict=True):
+        assert np.array_equal(one.parameters, other.parameters)
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
@@ -152,6 +233,11 @@ def test_the_primitive_cell_holds_the_same_crystal():
         assert len(primitive.numbers) * n == len(crystal.numbers)
         assert primitive.volume * n == pytest.approx(crystal.volume)
         assert least_contact(primitive) == pytest.approx(least_contact(crystal))
+        straight = build_primitive(made.protostructure, made.lattice, made.parameters)
+        apart = straight.frac - primitive.frac
+        assert apart - np.rint(apart) == pytest.approx(0, abs=1e-9)
+        assert np.array_equal(straight.numbers, primitive.numbers)
+        assert np.array_equal(straight.lattice, primitive.lattice)
 
 
 def test_the_same_generator_gives_the_same_crystal_and_another_a_different_one():
@@ -201,7 +287,7 @@ SYSTEMS = {group.crystal_system: group for group in GROUPS}
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_cells_have_the_volume_and_the_metric_of_their_crystal_system(system):
-    lattices = draw_shapes(system, "P", 50, generator())
+    lattices = unit_lattices(draw_shapes(system, "P", 50, generator()))
     assert np.linalg.det(lattices) == pytest.approx(1)
     # Their metric is invariant under the rotations of a group of the system, written in the cell's basis.
     rotations = operations(SYSTEMS[system].number).rotations
@@ -213,11 +299,12 @@ def test_cells_have_the_volume_and_the_metric_of_their_crystal_system(system):
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_strains_keep_the_crystal_system_and_the_volume_and_are_projections(system):
     rng = generator()
-    tensors = rng.normal(size=(20, 3, 3))
-    strains = allowed_strain(system, tensors)
+    which = np.full(20, SYSTEM_NAMES.index(system))
+    made = allowed_strain(which, rng.normal(size=(3, 3, 20)))
+    assert allowed_strain(which, made) == pytest.approx(made)
+    strains = made.transpose(2, 0, 1)
     assert np.trace(strains, axis1=1, axis2=2) == pytest.approx(0)
-    assert allowed_strain(system, strains) == pytest.approx(strains)
-    lattices = draw_shapes(system, "P", 20, rng)
+    lattices = unit_lattices(draw_shapes(system, "P", 20, rng))
     rotations = operations(SYSTEMS[system].number).rotations.transpose(0, 2, 1)
     # The group's rotations as Cartesian matrices leave the strain as it is.
     cartesian = np.linalg.inv(lattices)[:, None] @ rotations[None] @ lattices[:, None]

@@ -5,8 +5,6 @@ Conventional cells of International Tables A: unique axis b in monoclinic, hexag
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +21,7 @@ _TRICLINIC = (65.0, 115.0)
 
 
 def draw_shapes(crystal_system: str, centring: str, k: int, generator: np.random.Generator) -> Floats:
-    """(K, 3, 3) lattices of volume 1, rows are the cell vectors, a along x and b in the xy plane.
+    """(6, K) lengths and angles (degrees) of cells of any volume.
 
     Ratios are stratified: the K draws of each parameter cover its range evenly, in random order.
     """
@@ -34,27 +32,31 @@ def draw_shapes(crystal_system: str, centring: str, k: int, generator: np.random
         drawn: Floats = low + (high - low) * places
         return drawn
 
-    one, right = np.ones(k), np.full(k, 90.0)
+    cells = np.empty((6, k))
+    cells[:3], cells[3:] = 0.0, 90.0  # logarithms of the lengths
     match crystal_system:
-        case "cubic":
-            return _lattices(one, one, one, right, right, right)
         case "tetragonal":
-            return _lattices(one, one, np.exp(draw(_TETRAGONAL)), right, right, right)
+            cells[2] = draw(_TETRAGONAL)
         case "hexagonal" | "trigonal":
-            bounds = _RHOMBOHEDRAL if centring == "R" else _HEXAGONAL
-            return _lattices(one, one, np.exp(draw(bounds)), right, right, np.full(k, 120.0))
-        case "orthorhombic":
-            return _lattices(np.exp(draw(_OBLIQUE)), np.exp(draw(_OBLIQUE)), one, right, right, right)
+            cells[2] = draw(_RHOMBOHEDRAL if centring == "R" else _HEXAGONAL)
+            cells[5] = 120.0
         case "monoclinic":
-            beta = draw(_BETA)
-            return _lattices(np.exp(draw(_OBLIQUE)), np.exp(draw(_OBLIQUE)), one, right, beta, right)
-    angles = (draw(_TRICLINIC), draw(_TRICLINIC), draw(_TRICLINIC))
-    return _lattices(np.exp(draw(_OBLIQUE)), np.exp(draw(_OBLIQUE)), one, *angles)
+            cells[4] = draw(_BETA)
+        case "triclinic":
+            cells[3], cells[4], cells[5] = draw(_TRICLINIC), draw(_TRICLINIC), draw(_TRICLINIC)
+    if crystal_system in ("orthorhombic", "monoclinic", "triclinic"):
+        cells[0], cells[1] = draw(_OBLIQUE), draw(_OBLIQUE)
+    np.exp(cells[:3], out=cells[:3])
+    return cells
 
 
-def _lattices(a: Floats, b: Floats, c: Floats, alpha: Floats, beta: Floats, gamma: Floats) -> Floats:
-    """Lengths and angles (degrees), each (K,), to lattices (K, 3, 3) scaled to volume 1."""
-    cos_a, cos_b, cos_c = (_cosine(angle) for angle in (alpha, beta, gamma))
+def unit_lattices(cells: Floats) -> Floats:
+    """Lengths and angles (6, K) to lattices (K, 3, 3) scaled to volume 1.
+
+    Rows are the cell vectors, a along x and b in the xy plane.
+    """
+    a, b, c = cells[:3]
+    cos_a, cos_b, cos_c = _cosine(cells[3:])
     sin_c = np.sqrt(1 - cos_c**2)
     y = (cos_a - cos_b * cos_c) / sin_c
     lattices = np.zeros((len(a), 3, 3))
@@ -72,12 +74,11 @@ def _cosine(degrees: Floats) -> Floats:
     return np.where(degrees == 90.0, 0.0, np.cos(np.radians(degrees)))
 
 
-def standard_orientation(lattice: Floats) -> Floats:
-    """The cell (3, 3) turned so that a lies along x and b in the xy plane."""
-    return np.linalg.cholesky(lattice @ lattice.T).astype(np.float64)
+def standard_orientation(lattices: Floats) -> Floats:
+    """The cells (..., 3, 3) turned so that a lies along x and b in the xy plane."""
+    return np.linalg.cholesky(lattices @ np.swapaxes(lattices, -1, -2)).astype(np.float64)
 
 
-@cache
 def _projector(crystal_system: str) -> Floats:
     """(9, 9) from a tensor, row by row, to the part that keeps the crystal system and the volume."""
     rows = np.zeros((9, 9))
@@ -95,13 +96,24 @@ def _projector(crystal_system: str) -> Floats:
         for m, n in mean_of:
             rows[3 * i + j, 3 * m + n] += 1 / len(mean_of)
     rows[0:9:4] -= rows[0:9:4].mean(axis=0)
-    return rows.T
+    return rows
 
 
-def allowed_strain(crystal_system: str, tensors: Floats) -> Floats:
-    """The part of tensors (K, 3, 3) that keeps the crystal system and the volume, as strains of a cell set up as above.
+SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
+_PROJECTORS = np.stack([_projector(system) for system in SYSTEMS], axis=-1)
 
-    The mean of a tensor over the point group; its trace, which would change the volume, is taken off.
+
+def allowed_strain(systems: NDArray[np.int64], tensors: Floats) -> Floats:
+    """The part of tensors (3, 3, ..., L) that keeps the crystal system and the volume, as strains of a cell set up as
+    above.
+
+    The mean of a tensor over the point group; its trace, which would change the volume, is taken off. `systems` (L,)
+    are indices into SYSTEMS.
     """
-    strains: Floats = (tensors.reshape(-1, 9) @ _projector(crystal_system)).reshape(-1, 3, 3)
-    return strains
+    flat = tensors.reshape(9, -1, len(systems))
+    projectors = _PROJECTORS[:, :, None, systems]
+    strains = projectors[:, 0] * flat[0]
+    for i in range(1, 9):
+        strains += projectors[:, i] * flat[i]
+    allowed: Floats = strains.reshape(tensors.shape)
+    return allowed

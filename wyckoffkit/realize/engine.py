@@ -7,17 +7,19 @@ positions until they stand as far apart as they usually do, sets the volume, and
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..collapse import collapses
-from ..elements import ATOMIC_NUMBER, SYMBOLS
+from ..elements import ATOMIC_NUMBER
 from ..protostructure import Protostructure
-from .cells import draw_shapes, standard_orientation
+from .cells import draw_shapes, standard_orientation, unit_lattices
 from .orbits import occupied
-from .packing import Candidates, Packing
+from .packing import Packing
+from .separation import Separated, Start, separate
 from .sizes import RADII, usual_distances, volume_of
 from .trial import (
     ACCEPTED,
@@ -31,15 +33,14 @@ from .trial import (
     Realization,
     Trial,
     UnrealizedError,
-    build,
+    build_primitive,
     check,
     grown,
-    primitive_cell,
 )
 
 Floats = NDArray[np.float64]
 
-# Vectors between atoms that are looked at in one draw; the number of candidates follows from it.
+# Vectors between atoms that a draw would look at if it looked at all; the number of candidates follows from it.
 _DRAWN_VECTORS = 12_000
 _MOST_CANDIDATES = 64
 _FEWEST_CANDIDATES = 4
@@ -50,17 +51,16 @@ _STEPS = 20
 _ENOUGH_ROOM = 0.8
 
 
-class _Task(NamedTuple):
-    """What all trials of a protostructure share."""
+@dataclass(slots=True, eq=False)
+class _Task:
+    """A protostructure that is being realized."""
 
     protostructure: Protostructure
+    generator: np.random.Generator
+    most: int
+    """Trials."""
     packing: Packing
-    radii: Floats
-    """(O, N) Å, sums of covalent radii."""
-    numbers: NDArray[np.int64]
-    """(N,)"""
-    volume: float
-    """Å3"""
+    trials: list[Trial] = field(default_factory=list)
 
 
 def most_trials(protostructure: Protostructure) -> int:
@@ -82,70 +82,130 @@ def realize(
     The crystal's own protostructure, found at `symprec` (Å), is the one asked for (under the affine profile). Raises
     UnrealizedError (a RealizationError) with what became of the trials if none succeeds.
     """
-    task = _task(protostructure)
-    made: list[Trial] = []
-    for _ in range(most_trials(protostructure) if trials is None else trials):
-        lattice, parameters, contact, trial = _attempt(task, generator, symprec)
-        made.append(trial)
-        if trial.outcome == ACCEPTED:
-            return Realization(protostructure, lattice, parameters, tuple(made), contact)
-        if trial.outcome in (SUPERGROUP, OTHER_LABEL) and collapses(protostructure):
-            made[-1] = Trial(COLLAPSES, trial.reason)
-            break
-    raise UnrealizedError(why_not(protostructure, made), tuple(made))
+    (made,) = realize_batch([protostructure], [generator], trials=trials, symprec=symprec)
+    if isinstance(made, UnrealizedError):
+        raise made
+    return made
 
 
-def _task(protostructure: Protostructure) -> _Task:
+def realize_batch(
+    protostructures: Sequence[Protostructure],
+    generators: Sequence[np.random.Generator],
+    *,
+    trials: int | None = None,
+    symprec: float = SYMPREC,
+) -> list[Realization | UnrealizedError]:
+    """Crystals of many protostructures, side by side: to the last bit those that `realize` gives, several times faster.
+
+    One generator for each protostructure. Where none was found, the error says what became of the trials. A few hundred
+    at a time are best.
+    """
+    tasks = [
+        _Task(
+            protostructure,
+            generator,
+            most_trials(protostructure) if trials is None else trials,
+            packing_of(protostructure),
+        )
+        for protostructure, generator in zip(protostructures, generators, strict=True)
+    ]
+    made: dict[int, Realization] = {}
+    waiting = list(range(len(tasks)))
+    while waiting:
+        found = _candidates([tasks[i] for i in waiting])
+        lattices = standard_orientation(np.stack([candidate.lattice for candidate in found]))
+        for i, lattice, candidate in zip(waiting, lattices, found, strict=True):
+            realization = _tried(tasks[i], candidate._replace(lattice=lattice), symprec)
+            if realization is not None:
+                made[i] = realization
+        waiting = [i for i in waiting if i not in made and not _given_up(tasks[i])]
+    return [
+        made[i] if i in made else UnrealizedError(why_not(task.protostructure, task.trials), tuple(task.trials))
+        for i, task in enumerate(tasks)
+    ]
+
+
+def _given_up(task: _Task) -> bool:
+    return len(task.trials) >= task.most or task.trials[-1].outcome == COLLAPSES
+
+
+def packing_of(protostructure: Protostructure) -> Packing:
+    """Sites, distances and volume that a protostructure's crystals share."""
     group = protostructure.space_group
-    layout = occupied(group.number, tuple(orbit.letter for orbit in protostructure.orbits))
+    layout = occupied(group.number, tuple([orbit.letter for orbit in protostructure.orbits]))
     atomic = [ATOMIC_NUMBER[orbit.element] for orbit in protostructure.orbits]
     elements = tuple(dict.fromkeys(atomic))
     kind = np.array([elements.index(z) for z in atomic])
-    amounts = np.bincount(kind, weights=layout.amounts)
-    usual = usual_distances(elements, tuple(amounts.tolist()))[kind[:, None], kind[layout.orbit]]
-    numbers = np.array(atomic)[layout.orbit]
+    amounts = np.bincount(kind, weights=layout.amounts).astype(np.float64)
+    pairs = layout.pairs
+    usual = usual_distances(elements, tuple(amounts.tolist()))[kind[pairs.orbit], kind[pairs.other]]
     radii = RADII[atomic]
-    sums = radii[:, None] + radii[layout.orbit]
-    return _Task(protostructure, Packing(layout, group.crystal_system, usual), sums, numbers, volume_of(numbers))
+    volume = volume_of(np.array(elements), amounts)
+    return Packing(layout, group.crystal_system, usual, radii[pairs.orbit] + radii[pairs.other], volume)
 
 
-def _attempt(task: _Task, generator: np.random.Generator, symprec: float) -> tuple[Floats, Floats, float, Trial]:
-    packing = task.packing
-    candidates = _draw(task, generator)
-    contacts = packing.contacts(candidates)
-    if len(candidates.lattices) > 1:
-        room = packing.room(contacts)
-        kept = np.argsort(-room)[:_KEPT]
-        candidates, contacts = packing.separate(
-            candidates[kept], contacts[kept], room[kept], enough=_ENOUGH_ROOM, steps=_STEPS
-        )
-    contact = float(packing.room(contacts, task.radii)[0])
-    lattice, grown_contact = grown(standard_orientation(candidates.lattices[0]), contact)
-    parameters = candidates.parameters[0] * packing.layout.free % 1.0
-    if grown_contact < LEAST_CONTACT:
-        return lattice, parameters, grown_contact, Trial(OVERLAP, _overlap(task, contacts.distances[0]))
-    crystal = build(task.protostructure, lattice, parameters)
-    trial = check(task.protostructure, primitive_cell(task.protostructure, crystal), symprec, overlap_free=True)
-    return lattice, parameters, grown_contact, trial
+def _candidates(tasks: Sequence[_Task]) -> list[Separated]:
+    """One crystal for each task: the roomiest of a draw, its atoms moved apart."""
+    drawn = [_draw(task) for task in tasks]
+    ends = np.cumsum([cells.shape[1] for cells, _ in drawn])
+    lattices = np.split(unit_lattices(np.concatenate([cells for cells, _ in drawn], axis=1)), ends[:-1])
+    crowded: list[Start] = []
+    roomy: dict[int, Separated] = {}
+    for i, (task, shapes, (_, parameters)) in enumerate(zip(tasks, lattices, drawn, strict=True)):
+        shapes *= np.cbrt(task.packing.volume)
+        distances, lengths = task.packing.distances(shapes, parameters)
+        room = task.packing.room(distances, lengths)
+        best = int(room.argmax())
+        if len(room) == 1 or room[best] >= _ENOUGH_ROOM:
+            contact = task.packing.contact(distances[best : best + 1], lengths[best : best + 1])
+            roomy[i] = Separated(shapes[best], parameters[best], float(contact[0]))
+        else:
+            kept = np.argsort(-room)[:_KEPT]
+            crowded.append(Start(task.packing, shapes[kept], parameters[kept]))
+    separated = iter(separate(crowded, enough=_ENOUGH_ROOM, steps=_STEPS))
+    return [roomy[i] if i in roomy else next(separated) for i in range(len(tasks))]
 
 
-def _draw(task: _Task, generator: np.random.Generator) -> Candidates:
-    group = task.protostructure.space_group
-    o, n = task.packing.usual.shape
-    k = int(np.clip(_DRAWN_VECTORS // (o * n * task.packing.shifts), _FEWEST_CANDIDATES, _MOST_CANDIDATES))
+def _draw(task: _Task) -> tuple[Floats, Floats]:
+    """Cells (6, K) and parameters (K, O, 3)."""
+    group, layout = task.protostructure.space_group, task.packing.layout
+    o, n = len(layout.first), len(layout.orbit)
+    k = _DRAWN_VECTORS // (o * n * task.packing.images)
+    k = min(max(k, _FEWEST_CANDIDATES), _MOST_CANDIDATES)
     if most_trials(task.protostructure) == 1:
         k = 1
-    shapes = draw_shapes(group.crystal_system, group.centring, k, generator)
-    return Candidates(shapes * np.cbrt(task.volume), generator.random((k, o, 3)))
+    cells = draw_shapes(group.crystal_system, group.centring, k, task.generator)
+    return cells, task.generator.random((k, o, 3))
 
 
-def _overlap(task: _Task, distances: Floats) -> str:
-    o, n = np.unravel_index(int(np.argmin(distances / task.radii)), distances.shape)
-    first = SYMBOLS[task.numbers[task.packing.layout.first[o]]]
-    second = SYMBOLS[task.numbers[n]]
+def _tried(task: _Task, found: Separated, symprec: float) -> Realization | None:
+    """The crystal if it passes; what became of it is added to the task's trials."""
+    lattice, contact = grown(found.lattice, found.contact)
+    parameters = found.parameters * task.packing.layout.free % 1.0
+    if contact < LEAST_CONTACT:
+        task.trials.append(Trial(OVERLAP, _overlap(task, found)))
+        return None
+    crystal = build_primitive(task.protostructure, lattice, parameters)
+    trial = check(task.protostructure, crystal, symprec, overlap_free=True)
+    if trial.outcome in (SUPERGROUP, OTHER_LABEL) and collapses(task.protostructure):
+        trial = Trial(COLLAPSES, trial.reason)
+    task.trials.append(trial)
+    if trial.outcome != ACCEPTED:
+        return None
+    return Realization(task.protostructure, lattice, parameters, tuple(task.trials), contact)
+
+
+def _overlap(task: _Task, found: Separated) -> str:
+    packing, orbits = task.packing, task.protostructure.orbits
+    distances, _ = packing.distances(found.lattice[None], found.parameters[None])
+    pairs = packing.layout.pairs
+    ratios = distances[0] / packing.radii[pairs.once]
+    least = int(ratios.argmin())
+    pair = pairs.once[least]
+    first, second = orbits[pairs.orbit[pair]].element, orbits[pairs.other[pair]].element
     return (
-        f"{first} and {second} come within {distances[o, n]:.2f} Å at the volume expected, "
-        f"{distances[o, n] / task.radii[o, n]:.2f} of their covalent radii's sum; {LEAST_CONTACT} are wanted, and "
+        f"{first} and {second} come within {distances[0, least]:.2f} Å at the volume expected, "
+        f"{ratios[least]:.2f} of their covalent radii's sum; {LEAST_CONTACT} are wanted, and "
         f"growth by {LARGEST_GROWTH:g} does not make them"
     )
 

@@ -20,7 +20,7 @@ from ..interrupts import starting_workers
 from ..label import format_label, parse_label
 from ..protostructure import Protostructure
 from .cluster import on_cluster
-from .engine import realize
+from .engine import realize_batch
 from .files import FORMATS, format_extxyz
 from .record import Record, Row, read_rows
 from .second import DEFAULT_TIMEOUT, PyxtalEngine
@@ -32,8 +32,9 @@ STRUCTURES_NAME = "realized.xyz"
 
 ENGINES = ("wyckoffkit", "pyxtal", "both")
 
-# Labels that one task of a worker process holds.
-_CHUNK = 32
+# Labels that are worked on side by side, and that one task of a worker process holds; PyXtal takes them one by one.
+_CHUNK = 256
+_SMALL_CHUNK = 16
 # File names on common systems hold 255 bytes.
 _LONGEST_STEM = 180
 
@@ -71,25 +72,45 @@ def generator_for(seed: int, label: str, copy: int = 0) -> np.random.Generator:
 
 def realize_one(protostructure: Protostructure, copy: int, options: RealizeOptions) -> list[Row]:
     """A row for each trial; the last one carries the crystal, if one was found."""
-    label = format_label(protostructure)
-    generator = generator_for(options.seed, label, copy)
-    rows: list[Row] = []
-    for engine in ("wyckoffkit", "pyxtal") if options.engine == "both" else (options.engine,):
-        realizer = realize if engine == "wyckoffkit" else _second(options.timeout).realize
-        made: Realization | None = None
-        try:
-            made = realizer(protostructure, generator, trials=options.trials, symprec=options.symprec)
-            trials: Sequence[Trial] = made.trials
-        except UnrealizedError as error:
-            trials = error.trials
-        for trial in trials:
-            row = {"label": label, "copy": copy, "trial": len(rows) + 1, "engine": engine, **asdict(trial)}
-            rows.append(row)
-        if made:
-            rows[-1] |= _crystal_fields(made)
-            break
-    rows[-1]["last"] = True
+    return realize_rows([(protostructure, copy)], options)[0]
+
+
+def realize_rows(tasks: Sequence[tuple[Protostructure, int]], options: RealizeOptions) -> list[list[Row]]:
+    """The rows of `realize_one` for many labels (and copies), which are worked on side by side."""
+    generators = [generator_for(options.seed, format_label(protostructure), copy) for protostructure, copy in tasks]
+    rows: list[list[Row]] = [[] for _ in tasks]
+    if options.engine != "pyxtal":
+        protostructures = [protostructure for protostructure, _ in tasks]
+        made = realize_batch(protostructures, generators, trials=options.trials, symprec=options.symprec)
+        for task, own, found in zip(tasks, rows, made, strict=True):
+            _add_rows(own, task, "wyckoffkit", found)
+    if options.engine != "wyckoffkit":
+        for task, generator, own in zip(tasks, generators, rows, strict=True):
+            if not own or own[-1]["outcome"] != ACCEPTED:
+                _add_rows(own, task, "pyxtal", _second_try(task[0], generator, options))
+    for own in rows:
+        own[-1]["last"] = True
     return rows
+
+
+def _add_rows(
+    rows: list[Row], task: tuple[Protostructure, int], engine: str, found: Realization | UnrealizedError
+) -> None:
+    label, copy = format_label(task[0]), task[1]
+    for trial in found.trials:
+        rows.append({"label": label, "copy": copy, "trial": len(rows) + 1, "engine": engine, **asdict(trial)})
+    if isinstance(found, Realization):
+        rows[-1] |= _crystal_fields(found)
+
+
+def _second_try(
+    protostructure: Protostructure, generator: np.random.Generator, options: RealizeOptions
+) -> Realization | UnrealizedError:
+    try:
+        engine = _second(options.timeout)
+        return engine.realize(protostructure, generator, trials=options.trials, symprec=options.symprec)
+    except UnrealizedError as error:
+        return error
 
 
 @cache
@@ -111,10 +132,6 @@ def realization_of(row: Row) -> Realization:
     trial = Trial(row["outcome"], row["reason"])
     lattice, parameters = np.array(row["lattice"], np.float64), np.array(row["parameters"], np.float64)
     return Realization(parse_label(row["label"]), lattice, parameters, (trial,), row["contact"])
-
-
-def _work(tasks: Sequence[tuple[Protostructure, int]], options: RealizeOptions) -> list[list[Row]]:
-    return [realize_one(protostructure, copy, options) for protostructure, copy in tasks]
 
 
 def realize_many(
@@ -162,11 +179,17 @@ def _new_tasks(
                 yield protostructure, copy
 
 
+def _chunks(
+    tasks: Iterator[tuple[Protostructure, int]], options: RealizeOptions
+) -> Iterator[list[tuple[Protostructure, int]]]:
+    size = _CHUNK if options.engine == "wyckoffkit" else _SMALL_CHUNK
+    return iter(lambda: list(islice(tasks, size)), [])
+
+
 def _on_cluster(
     tasks: Iterator[tuple[Protostructure, int]], options: RealizeOptions, scheduler: str
 ) -> Iterator[list[Row]]:
-    chunks = iter(lambda: list(islice(tasks, _CHUNK)), [])
-    for chunk, found in on_cluster(partial(_work, options=options), chunks, scheduler):
+    for chunk, found in on_cluster(partial(realize_rows, options=options), _chunks(tasks, options), scheduler):
         if isinstance(found, str):
             trial = {"trial": 1, "engine": options.engine, **asdict(Trial(NOT_BUILT, found)), "last": True}
             found = [[{"label": format_label(p), "copy": copy, **trial}] for p, copy in chunk]
@@ -175,18 +198,19 @@ def _on_cluster(
 
 def _spread(tasks: Iterator[tuple[Protostructure, int]], options: RealizeOptions, jobs: int) -> Iterator[list[Row]]:
     if jobs <= 1:
-        for protostructure, copy in tasks:
-            yield realize_one(protostructure, copy, options)
+        for chunk in _chunks(tasks, options):
+            yield from realize_rows(chunk, options)
         return
+    chunks = _chunks(tasks, options)
     others = set(active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
     running: set[Future[list[list[Row]]]] = set()
     try:
         while True:
             # A few chunks ahead, so that no process waits, and labels are read no faster than they are used.
-            while len(running) < 4 * jobs and (chunk := list(islice(tasks, _CHUNK))):
+            while len(running) < 4 * jobs and (chunk := next(chunks, [])):
                 with starting_workers():  # `submit` does, when it is called first
-                    running.add(pool.submit(_work, chunk, options))
+                    running.add(pool.submit(realize_rows, chunk, options))
             if not running:
                 pool.shutdown()
                 return

@@ -6,6 +6,7 @@ representative triplet, A is an integer matrix and b a vector of 24ths: Internat
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
@@ -27,6 +28,7 @@ _CENTRINGS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "F": ((0, 0, 0), (0, 12, 12), (12, 0, 12), (12, 12, 0)),
     "R": ((0, 0, 0), (16, 8, 8), (8, 16, 16)),
 }
+_WEIGHTS = np.random.default_rng(0).integers(1 << 63, size=12, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
 def centrings(number: int) -> Integers:
@@ -56,18 +58,98 @@ class Sites:
 @cache
 def sites(number: int, letter: str) -> Sites:
     """The sites of one Wyckoff position, the representative triplet first."""
-    position = SpaceGroup.from_number(number).position(letter)
-    first, first_offset = parse_triplet(position.coordinates)
+    matrix, offset = parse_triplet(SpaceGroup.from_number(number).position(letter).coordinates)
     group, lattice = operations(number), centrings(number)
-    found: dict[bytes, tuple[Integers, Integers, bool]] = {}
-    for rotation, shift in zip(group.rotations, group.translations, strict=True):
-        matrix = rotation @ first
-        copies = (rotation @ first_offset + shift + lattice) % UNIT
-        keys = [matrix.tobytes() + offset.tobytes() for offset in copies]
-        if keys[0] not in found:
-            found |= {key: (matrix, copies[i], i == 0) for i, key in enumerate(keys)}
-    matrices, offsets, primitive = zip(*found.values(), strict=True)
-    return Sites(np.array(matrices, np.float64), np.array(offsets, np.float64) / UNIT, np.array(primitive))
+    matrices = group.rotations @ matrix
+    copies = ((group.rotations @ offset + group.translations)[:, None] + lattice) % UNIT  # (operation, centring, 3)
+    names = _names(matrices[:, None], copies).min(axis=1).tolist()
+    made = [i for i, name in enumerate(names) if names.index(name) == i]
+    primitive = np.zeros((len(made), len(lattice)), np.bool_)
+    primitive[:, 0] = True
+    return Sites(
+        np.repeat(matrices[made], len(lattice), axis=0).astype(np.float64),
+        copies[made].reshape(-1, 3) / UNIT,
+        primitive.ravel(),
+    )
+
+
+def _names(matrices: Integers, offsets: Integers) -> NDArray[np.uint64]:
+    """A number for each site with a matrix (..., 3, 3) and an offset (..., 3) in 24ths.
+
+    Random 64-bit weights: sites that differ have, but for a chance of 2^-64, different names.
+    """
+    turned = matrices.reshape(*matrices.shape[:-2], 9).astype(np.uint64) @ _WEIGHTS[3:]
+    names: NDArray[np.uint64] = turned + offsets.astype(np.uint64) @ _WEIGHTS[:3]
+    return names
+
+
+@cache
+def _site_symmetry(number: int, letter: str) -> tuple[Integers, Integers]:
+    """The operations that leave a position's representative where it is: rotations (S, 3, 3), translations (S, 3)."""
+    matrix, offset = parse_triplet(SpaceGroup.from_number(number).position(letter).coordinates)
+    group, lattice = operations(number), centrings(number)
+    fixing = (group.rotations @ matrix == matrix).all(axis=(1, 2))
+    rotations = group.rotations[fixing]
+    shifts = group.translations[fixing][:, None] + lattice
+    which, centring = np.nonzero((((rotations @ offset)[:, None] + shifts - offset) % UNIT == 0).all(axis=-1))
+    return rotations[which], shifts[which, centring]
+
+
+@cache
+def _parameters_of_moves(number: int, letter: str) -> tuple[NDArray[np.bool_], Floats]:
+    """Which of x, y, z a position's triplet names, (3,); and from a fractional move of the representative to those.
+
+    The matrix (3, 3) takes the part of the move that has the site symmetry.
+    """
+    matrix = sites(number, letter).matrices[0]
+    rotations, _ = _site_symmetry(number, letter)
+    return matrix.any(axis=0), _pseudo_inverse(matrix.tobytes()) @ rotations.mean(axis=0)
+
+
+@cache
+def _pseudo_inverse(matrix: bytes) -> Floats:
+    return np.linalg.pinv(np.frombuffer(matrix).reshape(3, 3)).astype(np.float64)
+
+
+@cache
+def _seen_alike(number: int, letter: str, other: str) -> Floats:
+    """Sites on `other` as the representative of `letter` sees them: one of each set that its site symmetry connects.
+
+    (13, P): the matrix, row by row; the representative's offset less the site's; and how many sites each stands for.
+    The representative itself comes first.
+    """
+    rotations, shifts = _site_symmetry(number, letter)
+    seen = sites(number, other)
+    offsets = np.rint(seen.offsets.T * UNIT).astype(np.int64)
+    moved = (rotations @ offsets).transpose(0, 2, 1) + shifts[:, None]
+    names = _names(rotations[:, None] @ seen.matrices.astype(np.int64), moved % UNIT).min(axis=0).tolist()
+    counts = Counter(names)
+    first = [names.index(name) for name in counts]
+    apart = sites(number, letter).offsets[0] - seen.offsets[first]
+    return np.concatenate([seen.matrices[first].reshape(-1, 9).T, apart.T, [list(counts.values())]])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """P pairs of an orbit's first site and a site: one of each set that the first one's site symmetry connects.
+
+    Every distance in the crystal is among theirs, and sums over all sites follow from the counts.
+    """
+
+    orbit: Integers
+    """(P,) the orbit of the first site, ascending."""
+    other: Integers
+    """(P,) the orbit of the second."""
+    block: Floats
+    """(13, P) the matrix of the second site, row by row; the offset of the first site less that of the second; and for
+    how many second sites each pair stands."""
+    itself: NDArray[np.bool_]
+    """(P,) the second site is the first."""
+    once: Integers
+    """Of each two pairs of orbits that differ in the order only, the first: indices of pairs."""
+    differences: Floats
+    """(3 O, 3 * len(once)) from the parameters of all orbits to the differences of those pairs, less their offsets; the
+    pair runs fastest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +159,8 @@ class Occupied:
     sites: Sites
     orbit: Integers
     """(N,) the orbit of each site."""
+    primitive: Integers
+    """(N',) one site of each set that the centring translations connect."""
     first: Integers
     """(O,) the first site of each orbit."""
     amounts: Integers
@@ -84,7 +168,10 @@ class Occupied:
     free: NDArray[np.bool_]
     """(O, 3) which of x, y, z the representative triplet of each orbit names."""
     projections: Floats
-    """(O, 3, 3) from a fractional move of the orbit's first site, in a free direction, to the parameters."""
+    """(O, 3, 3) from a fractional move of the orbit's first site to the parameters, by its part in free directions."""
+    block: Floats
+    """(19, O) the matrix of the first site and the projection, row by row; and the amounts."""
+    pairs: Pairs
 
 
 @lru_cache(maxsize=8192)
@@ -98,15 +185,36 @@ def occupied(number: int, letters: tuple[str, ...]) -> Occupied:
         np.concatenate([part.primitive for part in parts]),
     )
     first = np.concatenate([[0], np.cumsum(amounts)[:-1]])
+    moves = [_parameters_of_moves(number, letter) for letter in letters]
     representatives = joined.matrices[first]
+    projections = np.array([projection for _, projection in moves])
     return Occupied(
         joined,
         np.repeat(np.arange(len(parts)), amounts),
+        np.flatnonzero(joined.primitive),
         first,
         amounts,
-        representatives.any(axis=1),
-        np.linalg.pinv(representatives),
+        np.array([free for free, _ in moves]),
+        projections,
+        np.concatenate([representatives.reshape(-1, 9).T, projections.reshape(-1, 9).T, amounts[None]]),
+        _pairs(number, letters, representatives),
     )
+
+
+def _pairs(number: int, letters: tuple[str, ...], representatives: Floats) -> Pairs:
+    n = len(letters)
+    seen = [_seen_alike(number, a, b) for a in letters for b in letters]
+    sizes = np.array([alike.shape[1] for alike in seen])
+    block = np.concatenate(seen, axis=1)
+    orbit, other = np.divmod(np.repeat(np.arange(n * n), sizes), n)
+    itself = np.zeros(len(orbit), np.bool_)
+    itself[(np.cumsum(sizes) - sizes)[:: n + 1]] = True
+    once = np.flatnonzero(orbit <= other)
+    differences = np.zeros((n, 3, 3, len(once)))  # orbit, parameter, coordinate, pair
+    each = np.arange(len(once))
+    differences[orbit[once], :, :, each] = representatives[orbit[once]].transpose(0, 2, 1)
+    differences[other[once], :, :, each] -= block[:9, once].reshape(3, 3, -1).transpose(2, 1, 0)
+    return Pairs(orbit, other, block, itself, once, differences.reshape(3 * n, -1))
 
 
 def place(layout: Occupied, parameters: Floats) -> Floats:

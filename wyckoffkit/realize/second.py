@@ -23,10 +23,8 @@ from ..interrupts import starting_workers
 from ..label import format_label, parse_label
 from ..protostructure import Protostructure
 from .cells import standard_orientation
-from .engine import most_trials, why_not
+from .engine import most_trials, packing_of, why_not
 from .orbits import occupied
-from .packing import Candidates, Packing
-from .sizes import radii_sums
 from .trial import (
     ACCEPTED,
     COLLAPSES,
@@ -40,10 +38,9 @@ from .trial import (
     Realization,
     Trial,
     UnrealizedError,
-    build,
+    build_primitive,
     check,
     grown,
-    primitive_cell,
 )
 
 DEFAULT_TIMEOUT = 20.0  # s
@@ -108,8 +105,7 @@ class PyxtalEngine:
             lattice, contact = grown(lattice, _contact(protostructure, lattice, parameters))
             trial = Trial(OVERLAP, f"PyXtal left a contact of {contact:.2f}, {LEAST_CONTACT} of radii are wanted")
             if contact >= LEAST_CONTACT:
-                crystal = build(protostructure, lattice, parameters)
-                trial = check(protostructure, primitive_cell(protostructure, crystal), symprec)
+                trial = check(protostructure, build_primitive(protostructure, lattice, parameters), symprec)
             if trial.outcome in (SUPERGROUP, OTHER_LABEL) and collapses(protostructure):
                 trial = Trial(COLLAPSES, trial.reason)
             made.append(trial)
@@ -161,9 +157,8 @@ def parameters_of(
 
 
 def _contact(protostructure: Protostructure, lattice: Floats, parameters: Floats) -> float:
-    layout = occupied(protostructure.space_group.number, tuple(orbit.letter for orbit in protostructure.orbits))
-    packing = Packing(layout, protostructure.space_group.crystal_system, radii_sums(protostructure, layout.orbit))
-    return float(packing.room(packing.contacts(Candidates(lattice[None], parameters[None])))[0])
+    packing = packing_of(protostructure)
+    return float(packing.contact(*packing.distances(lattice[None], parameters[None]))[0])
 
 
 def _serve(connection: Connection) -> None:

@@ -14,9 +14,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from ..elements import ATOMIC_NUMBER
-from ..protostructure import Protostructure
-
 # fmt: off
 RADII: NDArray[np.float64] = np.array([
     0,
@@ -58,9 +55,9 @@ _ANIONS_APART = 1.7
 _CATIONS_APART = 1.15
 
 
-def volume_of(numbers: NDArray[np.int64]) -> float:
-    """The volume that these atoms are expected to take, Å3; numbers (N,)."""
-    return float(VOLUMES[numbers].sum())
+def volume_of(elements: NDArray[np.int64], amounts: NDArray[np.float64]) -> float:
+    """The volume, Å3, that so many atoms (E,) of these elements (E,) are expected to take."""
+    return float((VOLUMES[elements] * amounts).sum())
 
 
 @lru_cache(maxsize=4096)
@@ -78,10 +75,3 @@ def usual_distances(elements: tuple[int, ...], amounts: tuple[float, ...]) -> ND
     apart[np.ix_(cation, cation)] = _CATIONS_APART
     distances: NDArray[np.float64] = apart * (RADII[z][:, None] + RADII[z][None, :])
     return distances
-
-
-def radii_sums(protostructure: Protostructure, orbit: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(O, N) Å: sums of covalent radii of each orbit and each site, whose orbit is given (N,)."""
-    radii = RADII[[ATOMIC_NUMBER[o.element] for o in protostructure.orbits]]
-    sums: NDArray[np.float64] = radii[:, None] + radii[orbit][None, :]
-    return sums

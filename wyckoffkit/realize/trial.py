@@ -85,6 +85,19 @@ def build(protostructure: Protostructure, lattice: NDArray[np.float64], paramete
     return Crystal(lattice, place(layout, parameters[None])[0] % 1.0, numbers[layout.orbit])
 
 
+def build_primitive(
+    protostructure: Protostructure, lattice: NDArray[np.float64], parameters: NDArray[np.float64]
+) -> Crystal:
+    """`primitive_cell` of `build`, without the conventional cell on the way."""
+    number = protostructure.space_group.number
+    basis, inverse = primitive_basis(number)
+    layout = occupied(number, tuple([orbit.letter for orbit in protostructure.orbits]))
+    numbers = np.array([ATOMIC_NUMBER[orbit.element] for orbit in protostructure.orbits])
+    orbit, primitive = layout.orbit[layout.primitive], layout.sites.matrices[layout.primitive]
+    moved = (primitive @ parameters[orbit, :, None])[..., 0] + layout.sites.offsets[layout.primitive]
+    return Crystal(basis @ lattice, moved @ inverse, numbers[orbit])
+
+
 def grown(lattice: NDArray[np.float64], contact: float) -> tuple[NDArray[np.float64], float]:
     """The cell grown until atoms are LEAST_CONTACT apart, by LARGEST_GROWTH at most; and the contact it then has."""
     if contact >= LEAST_CONTACT:
@@ -100,7 +113,7 @@ def primitive_cell(protostructure: Protostructure, crystal: Crystal) -> Crystal:
     """One site of each set that the centring translations connect, and the primitive cell vectors."""
     number = protostructure.space_group.number
     basis, inverse = primitive_basis(number)
-    kept = occupied(number, tuple(orbit.letter for orbit in protostructure.orbits)).sites.primitive
+    kept = occupied(number, tuple(orbit.letter for orbit in protostructure.orbits)).primitive
     return Crystal(basis @ crystal.lattice, crystal.frac[kept] @ inverse, crystal.numbers[kept], crystal.notes)
 
 
