@@ -120,6 +120,9 @@ def _seen_alike(number: int, letter: str, other: str) -> Floats:
     """
     rotations, shifts = _site_symmetry(number, letter)
     seen = sites(number, other)
+    if len(rotations) == 1:
+        apart = (sites(number, letter).offsets[0] - seen.offsets).T
+        return np.concatenate([seen.matrices.reshape(-1, 9).T, apart, np.ones((1, apart.shape[1]))])
     offsets = np.rint(seen.offsets.T * UNIT).astype(np.int64)
     moved = (rotations @ offsets).transpose(0, 2, 1) + shifts[:, None]
     names = _names(rotations[:, None] @ seen.matrices.astype(np.int64), moved % UNIT).min(axis=0).tolist()
@@ -161,6 +164,8 @@ class Occupied:
     """(N,) the orbit of each site."""
     primitive: Integers
     """(N',) one site of each set that the centring translations connect."""
+    in_primitive_cell: tuple[Floats, Floats]
+    """Matrices (N', 3, 3) and offsets (N', 3) of those sites in the primitive basis."""
     first: Integers
     """(O,) the first site of each orbit."""
     amounts: Integers
@@ -185,13 +190,15 @@ def occupied(number: int, letters: tuple[str, ...]) -> Occupied:
         np.concatenate([part.primitive for part in parts]),
     )
     first = np.concatenate([[0], np.cumsum(amounts)[:-1]])
+    primitive, inverse = np.flatnonzero(joined.primitive), primitive_basis(number)[1]
     moves = [_parameters_of_moves(number, letter) for letter in letters]
     representatives = joined.matrices[first]
     projections = np.array([projection for _, projection in moves])
     return Occupied(
         joined,
         np.repeat(np.arange(len(parts)), amounts),
-        np.flatnonzero(joined.primitive),
+        primitive,
+        (inverse.T @ joined.matrices[primitive], joined.offsets[primitive] @ inverse),
         first,
         amounts,
         np.array([free for free, _ in moves]),

@@ -259,13 +259,17 @@ def _gathered(starts: Sequence[Start]) -> _Crowd:
 
 def _times(matrices: Floats, vectors: Floats) -> Floats:
     """Matrices (3, 3, ...) times vectors (3, ...)."""
-    product: Floats = matrices[:, 0] * vectors[0] + matrices[:, 1] * vectors[1] + matrices[:, 2] * vectors[2]
+    product: Floats = matrices[:, 0] * vectors[0]
+    product += matrices[:, 1] * vectors[1]
+    product += matrices[:, 2] * vectors[2]
     return product
 
 
 def _square(vectors: Floats) -> Floats:
     """Of vectors (3, ...)."""
-    square: Floats = vectors[0] * vectors[0] + vectors[1] * vectors[1] + vectors[2] * vectors[2]
+    square: Floats = vectors[0] * vectors[0]
+    square += vectors[1] * vectors[1]
+    square += vectors[2] * vectors[2]
     return square
 
 
@@ -274,7 +278,9 @@ def _contacts(crowd: _Crowd) -> _Contacts:
     shape = (3, 3, 1, -1)
     first = _times(crowd.orbits[:9].reshape(shape), crowd.parameters)
     second = _times(crowd.pairs[:9].reshape(shape), crowd.parameters[:, :, crowd.other])
-    apart = first[:, :, crowd.orbit] - second + crowd.pairs[9:12, None]
+    apart = first[:, :, crowd.orbit]
+    apart -= second
+    apart += crowd.pairs[9:12, None]
     apart -= np.rint(apart)
     vectors = _times(crowd.lattices.swapaxes(0, 1)[..., crowd.owner_of_pair], apart)
     for system, owners, rows in crowd.systems():
@@ -297,12 +303,13 @@ def _combined(cells: Floats, lattices: Floats) -> Floats:
 
 def _nearer(moves: Floats, vectors: Floats) -> Floats:
     """Of moves (H, 3, K, R) and their opposites the one that shortens each vector (3, K, R) most, or 0."""
-    along = moves[:, 0] * vectors[0] + moves[:, 1] * vectors[1] + moves[:, 2] * vectors[2]
-    lengthened = _square(moves.swapaxes(0, 1)) - 2 * np.abs(along)
-    which = lengthened.argmin(axis=0)[None]
-    taken = np.where(np.take_along_axis(lengthened, which, axis=0)[0] < 0, -np.sign(along), 0.0)
-    signs = np.take_along_axis(taken, which, axis=0)[0]
-    nearer: Floats = signs * np.take_along_axis(moves, which[:, None], axis=0)[0]
+    along = _times(moves, vectors)
+    lengthened = _square(moves.swapaxes(0, 1))
+    lengthened -= 2 * np.abs(along)
+    which = lengthened.argmin(axis=0)
+    k, r = np.ogrid[: which.shape[0], : which.shape[1]]
+    signs = np.where(lengthened[which, k, r] < 0, -np.sign(along[which, k, r]), 0.0)
+    nearer: Floats = signs * moves[which, :, k, r].transpose(2, 0, 1)
     return nearer
 
 
@@ -348,7 +355,7 @@ def _inverse(matrices: Floats) -> Floats:
 
 def _strained(lattices: Floats, strains: Floats) -> Floats:
     """Lattices (3, 3, ...) after strains (3, 3, ...), which are limited; of the same volume."""
-    largest = np.abs(strains).max(axis=(0, 1))
+    largest = np.abs(strains).reshape(9, *strains.shape[2:]).max(axis=0)
     e = strains * (_LARGEST_STRAIN / np.maximum(largest, _LARGEST_STRAIN))
     e[np.arange(3), np.arange(3)] += 1.0
     # Traceless strains keep the volume to first order; the rest is scaled away.

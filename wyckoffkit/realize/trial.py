@@ -90,12 +90,12 @@ def build_primitive(
 ) -> Crystal:
     """`primitive_cell` of `build`, without the conventional cell on the way."""
     number = protostructure.space_group.number
-    basis, inverse = primitive_basis(number)
     layout = occupied(number, tuple([orbit.letter for orbit in protostructure.orbits]))
     numbers = np.array([ATOMIC_NUMBER[orbit.element] for orbit in protostructure.orbits])
-    orbit, primitive = layout.orbit[layout.primitive], layout.sites.matrices[layout.primitive]
-    moved = (primitive @ parameters[orbit, :, None])[..., 0] + layout.sites.offsets[layout.primitive]
-    return Crystal(basis @ lattice, moved @ inverse, numbers[orbit])
+    orbit = layout.orbit[layout.primitive]
+    matrices, offsets = layout.in_primitive_cell
+    frac = (matrices @ parameters[orbit, :, None])[..., 0] + offsets
+    return Crystal(primitive_basis(number)[0] @ lattice, frac, numbers[orbit])
 
 
 def grown(lattice: NDArray[np.float64], contact: float) -> tuple[NDArray[np.float64], float]:
