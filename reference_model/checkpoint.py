@@ -20,6 +20,7 @@ from wyckoffkit import CheckpointError, tables
 from .config import ModelConfig
 from .diffusion import Diffusion
 from .network import build_network
+from .reweighting import Reweighting
 from .tensorfile import read_tensors, write_tensors
 from .transitions import Prior, Schedule
 
@@ -45,7 +46,8 @@ class Checkpoint:
 
     `weights` and `ema` map parameter names to tensors (`ema` is empty where no average was kept, or where it is the
     weights); `constrained_prior` is (E + 1,) and `unconstrained_prior` (P + 1,), float64; `profile` names the canonical
-    form of the training labels; `training` holds figures (step, seconds, validation), `dataset` digest and licence.
+    form of the training labels; `training` holds figures (step, seconds, validation), `dataset` digest and
+    licence; `reweighting` are weights for novelty, where they were fitted.
     """
 
     config: ModelConfig
@@ -56,6 +58,7 @@ class Checkpoint:
     profile: str = "pymatgen"
     training: dict[str, Any] = field(default_factory=dict)
     dataset: dict[str, Any] = field(default_factory=dict)
+    reweighting: Reweighting | None = None
 
     def network(self, *, average: bool = True) -> nn.Module:
         """The network in evaluation mode, with the running average of the weights where there is one."""
@@ -97,6 +100,8 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
         "training": checkpoint.training,
         "dataset": checkpoint.dataset,
     }
+    if checkpoint.reweighting is not None:
+        header["reweighting"] = checkpoint.reweighting.to_dict()
     write_tensors(path, KIND, FORMAT_VERSION, tensors, header)
 
 
@@ -111,6 +116,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         config = ModelConfig.from_dict(header["config"])
         parts = {key: header[key] for key in ("profile", "training", "dataset")}
+        if "reweighting" in header:
+            parts["reweighting"] = Reweighting.from_dict(header["reweighting"])
     except KeyError as error:
         raise CheckpointError(f"{path}: the header lacks {error}") from None
     except CheckpointError as error:

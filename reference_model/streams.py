@@ -48,6 +48,7 @@ class Draw(IntEnum):
     RESAMPLE = 9
     SETTING = 10
     SUBSET = 11
+    ACCEPT = 12
 
 
 @dataclass(frozen=True, eq=False)

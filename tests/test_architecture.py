@@ -21,7 +21,8 @@ ORDER = {
     ).split(),
     "reference_model": (
         "threads element_features config batch transitions streams diffusion network sampler conditioning likelihood "
-        "tensorfile torchfile checkpoint reference train export extractor fwd report sample score evaluate"
+        "tensorfile torchfile reweighting checkpoint reference train export extractor fwd report model score sample "
+        "reweight evaluate"
     ).split(),
 }
 # Methods of a core type that call a later module, deferred into the method.

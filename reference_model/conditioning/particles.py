@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from wyckoffkit.encoding import WyckoffColumns
 
-    Filter = Callable[[WyckoffColumns], np.ndarray[Any, np.dtype[np.bool_]]]
-    """A condition that only finished materials can be asked, such as novelty: (N,) bool."""
+    Filter = Callable[[WyckoffColumns], np.ndarray[Any, np.dtype[Any]]]
+    """A condition that only finished materials can be asked, such as novelty: (N,) bool; or weights, 0 for rejected."""
 
 OPENING_SHARE = 0.999
 """Of the probability of (space group, tokens) whose outlook is asked of the network; the rest gets the mean outlook."""
@@ -306,15 +306,18 @@ def _finish(
     filters: Sequence[Filter],
 ) -> Conditioned:
     met = (meets(request, constraints, particles.batch) & particles.log_weight.isfinite()).nonzero().flatten()
+    gained = torch.zeros_like(particles.log_weight)
     if filters and len(met):
         columns = select(particles.batch, met).to_columns()
         for wanted in filters:
-            passed = wanted(columns).nonzero()[0]
+            weight = wanted(columns)
+            passed = weight.nonzero()[0]
             columns, met = columns.select(passed), met[torch.from_numpy(passed).to(met.device)]
+            gained[met] += torch.from_numpy(weight[passed]).to(gained).log()
     if len(met) == 0:
         raise NoneMet(f"none of {len(particles.n_left)} particles met the request: it is rare, or impossible")
     log_weight = torch.full_like(particles.log_weight, -math.inf)
-    log_weight[met] = particles.log_weight[met]
+    log_weight[met] = particles.log_weight[met] + gained[met]
     log_weight = log_weight.view(n_pools, -1)
     K = log_weight.shape[1]
     pool = log_weight.logsumexp(1).isfinite().nonzero().flatten()

@@ -16,7 +16,7 @@ import numpy as np
 from wyckoffkit import ProtostructureError, parse_label
 from wyckoffkit.metrics import Estimate, Z
 
-from ..sample.model import load_model
+from ..model import load_model
 from ..score.scorer import Scorer
 from .samples import Samples
 from .trainingset import Reference

@@ -1,6 +1,6 @@
 """Sampling: `python -m reference_model.sample [CHECKPOINT] -n 1000`, or `sample(...)` and `iterate(...)` from Python.
 
-model, processes, draw, filters, conditioned, asked, output, command: each uses those before it. The package
+processes, draw, filters, conditioned, asked, output, command: each uses those before it. The package
 itself imports nothing, so that `--help` does not wait for torch.
 """
 

@@ -50,6 +50,11 @@ def main(
     novel_only: Annotated[
         bool, typer.Option("--novel-only", "--exclude-training", help="Only labels that the training set lacks.")
     ] = False,
+    reweight: Annotated[
+        bool,
+        typer.Option("--reweight", help="As often new, at each likelihood, as held-out data; slower (see the docs)."),
+    ] = False,
+    distinct: Annotated[bool, typer.Option("--distinct", help="No label twice.")] = False,
     elements: Annotated[str | None, typer.Option(help="Only these elements, as Li,O,Fe.", rich_help_panel=ASK)] = None,
     require: Annotated[str | None, typer.Option(help="All of these elements.", rich_help_panel=ASK)] = None,
     forbid: Annotated[str | None, typer.Option(help="None of these elements.", rich_help_panel=ASK)] = None,
@@ -116,6 +121,8 @@ def main(
             batch_size=batch_size,
             space_groups=space_group,
             novel_only=novel_only,
+            reweight=reweight,
+            distinct=distinct,
             conditions={
                 "elements": elements,
                 "require": require,

@@ -10,12 +10,12 @@ from typing import Any
 from wyckoffkit import WyckoffkitError
 
 from ..conditioning import Request
+from ..model import Model, guided, load_model
 from . import filters
 from .conditioned import Fulfilment, iterate_request
 from .draw import Sample, Tally
 from .draw import iterate as iterate_free
 from .filters import EnergyRange, Filter, parse_energy
-from .model import Model, guided, load_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,8 @@ class Conditions:
     guidance: float | None = None
     """How far: 1 is the law at that number, more goes beyond."""
     novel_only: bool = False
+    reweight: bool = False
+    """As often new, at each likelihood, as held-out data: by the weights that were fitted to the model."""
 
     def energy(self) -> EnergyRange | float | None:
         if self.e_form is None:
@@ -62,7 +64,7 @@ class Conditions:
         )
 
     def filters(self, model: Model) -> list[Filter]:
-        """Those that only finished materials can be asked, but for novelty."""
+        """Those that only finished materials can be asked, but for novelty and its weights."""
         chosen: list[Filter] = []
         if self.no_collapse:
             chosen.append(filters.no_collapse())
@@ -83,6 +85,8 @@ def iterate(
     n_steps: int = 100,
     batch_size: int = 512,
     first: int = 0,
+    distinct: bool = False,
+    seen: set[int] | None = None,
     tally: Tally | None = None,
     fulfilment: Fulfilment | None = None,
     progress: Callable[[int], None] | None = None,
@@ -90,12 +94,16 @@ def iterate(
 ) -> Iterator[Sample]:
     """Samples number `first` … until n have been yielded, in constant memory; `conditions` are those of `Conditions`.
 
+    With `distinct` no label comes twice, nor any whose fingerprint is among those `seen`.
     By any sampler where nothing but space groups, novelty and guidance is asked for, else by particles of the jump
     sampler. Raises WyckoffkitError for what cannot be read, cannot hold, or is more than the model was trained for.
     """
     asked = Conditions(**conditions)
     energy = asked.energy()
+    seen = (seen if seen is not None else set()) if distinct else None
     if isinstance(energy, float):
+        if asked.reweight:
+            raise WyckoffkitError("the weights for novelty are those of the model's own law, not of a steered one")
         model = guided(model, energy, 1.0 if asked.guidance is None else asked.guidance)
     request, wanted = asked.request(), asked.filters(model)
     if request.is_plain and not wanted:
@@ -111,12 +119,18 @@ def iterate(
             batch_size=batch_size,
             space_groups=asked.space_groups,
             novel_only=asked.novel_only,
+            reweight=asked.reweight,
+            seen=seen,
         )
     if sampler not in ("auto", "jump"):
         raise WyckoffkitError(f"conditions are met by the jump sampler, not by {sampler}")
     if asked.novel_only:
         wanted = [filters.novel(model), *wanted]
-    return iterate_request(model, n, request, wanted=wanted, seed=seed, first=first, tally=tally, fulfilment=fulfilment)
+    if asked.reweight:
+        wanted = [*wanted, filters.reweighted(model)]
+    return iterate_request(
+        model, n, request, wanted=wanted, seen=seen, seed=seed, first=first, tally=tally, fulfilment=fulfilment
+    )
 
 
 def sample(n: int, checkpoint: str | os.PathLike[str] | None = None, **options: Any) -> list[Sample]:

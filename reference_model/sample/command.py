@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,12 +15,13 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from ..model import Model, load_model
+from ..reference import fingerprint
 from ..train.processes import own_device, process_group, rank
 from .asked import iterate
 from .conditioned import Fulfilment
 from .draw import Sample, Tally
 from .filters import Energies
-from .model import Model, load_model
 from .output import FileWriter, LineWriter, NoWriter, Writer
 from .processes import from_first_process
 
@@ -38,6 +40,8 @@ def run(
     batch_size: int = 512,
     space_groups: Sequence[int] | None = None,
     novel_only: bool = False,
+    reweight: bool = False,
+    distinct: bool = False,
     conditions: Mapping[str, Any] | None = None,
     device: str = "cpu",
     force: bool = False,
@@ -54,6 +58,7 @@ def run(
             "n_steps": n_steps,
             "space_groups": list(space_groups) if space_groups else None,
             "novel_only": novel_only,
+            **_law(model, reweight=reweight, distinct=distinct),
             "conditions": {name: value for name, value in (conditions or {}).items() if value is not None},
         }
         writer = _writer(model, out, chosen, force=force)
@@ -61,6 +66,15 @@ def run(
             _draw_and_write(model, writer, console, {**chosen, "batch_size": batch_size})
         finally:
             writer.close()
+
+
+def _law(model: Model, *, reweight: bool, distinct: bool) -> dict[str, Any]:
+    """What is asked of the samples beyond conditions, with a digest of the weights, on which they depend."""
+    asked: dict[str, Any] = {"distinct": True} if distinct else {}
+    if reweight and model.checkpoint.reweighting is not None:
+        weights = json.dumps(model.checkpoint.reweighting.to_dict()).encode()
+        asked["weights"] = hashlib.sha256(weights).hexdigest()
+    return {**asked, "reweight": True} if reweight else asked
 
 
 def _writer(model: Model, out: Path | None, chosen: dict[str, Any], *, force: bool) -> Writer:
@@ -89,6 +103,9 @@ def _digest(model: Model) -> str:
 
 def _draw_and_write(model: Model, writer: Writer, console: Console, options: dict[str, Any]) -> None:
     n, conditions = options.pop("n"), options.pop("conditions")
+    options.pop("weights", None)
+    if options.get("distinct"):
+        options["seen"] = set(from_first_process(lambda: [fingerprint(label) for label in writer.labels()]))
     tally, fulfilment = Tally(**writer.counts), Fulfilment()
     begun, kept_before, novel_before = time.monotonic(), writer.written, tally.novel
     distinct = {hash(label) for label in islice(writer.labels(), UNIQUE_OVER)}
@@ -159,12 +176,17 @@ def _summary(tally: Tally, n_distinct: int, n_now: int, seconds: float) -> str:
     if tally.kept == 0:
         return "0 samples"
     counted = min(tally.kept, UNIQUE_OVER)
-    seen = tally.drawn - tally.invalid
+    seen = tally.drawn - tally.invalid - tally.thinned
+    passed_over = "".join(
+        f", {number:,} {why}"
+        for number, why in ((tally.thinned, "passed over by weight"), (tally.repeated, "passed over as repeated"))
+        if number
+    )
     now = "" if n_now == tally.kept else f", {n_now} of them now,"
     over = "" if counted == tally.kept else f" of the first {counted}"
     return (
         f"{tally.kept} samples{now} in {seconds:.1f} s ({60 * n_now / max(seconds, 1e-9):.0f} a minute): "
-        f"valid {100 * seen / tally.drawn:.1f} % ({tally.invalid} invalid, drawn again), "
+        f"valid {100 * (1 - tally.invalid / tally.drawn):.1f} % ({tally.invalid} invalid, drawn again{passed_over}), "
         f"unique {100 * n_distinct / counted:.1f} %{over}, "
         f"novel {100 * tally.novel / seen:.1f} %, "
         f"with a novel prototype {100 * tally.novel_prototypes / seen:.1f} %"

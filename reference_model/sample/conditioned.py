@@ -14,10 +14,10 @@ from wyckoffkit import WyckoffkitError, format_label
 
 from ..conditioning import Laws, Request, sample_request
 from ..conditioning.particles import NoneMet, opening
+from ..model import Model
 from ..streams import Streams
-from .draw import Sample, Tally, describe, has_label
+from .draw import MOST_IN_VAIN, Sample, Tally, describe, has_label, nothing_more
 from .filters import Filter
-from .model import Model
 from .processes import from_first_process, in_turn
 
 FEWEST_PARTICLES, MOST_PARTICLES = 256, 4096
@@ -127,6 +127,7 @@ def iterate_request(
     request: Request,
     *,
     wanted: Sequence[Filter] = (),
+    seen: set[int] | None = None,
     seed: int = 0,
     first: int = 0,
     tally: Tally | None = None,
@@ -134,7 +135,8 @@ def iterate_request(
 ) -> Iterator[Sample]:
     """Samples number `first` … that meet the request, until n have been yielded; one pool in memory at a time.
 
-    With A samples a pool, sample i is the (i mod A)-th of pool i div A, and numbers that a pool lacks are passed over.
+    With A samples a pool, sample i is the (i mod A)-th of pool i div A, and numbers that a pool lacks are passed over;
+    so are repetitions where `seen` (fingerprints of labels, which grow) is given.
     Raises WyckoffkitError for a request that cannot be met, and for a model without the jump objective.
     """
     if model.checkpoint.config.objective != "jump":
@@ -144,7 +146,7 @@ def iterate_request(
     pools = Pools.of(model, request, wanted, seed)
     particles, samples = from_first_process(pools.size)
     fulfilment.particles = particles
-    left, pool, empty = n, first // samples, 0
+    left, pool, empty, vain = n, first // samples, 0, 0
     if left == 0:
         return
     for found in in_turn(lambda block: pools.draw(first // samples + block, particles, samples)):
@@ -160,11 +162,17 @@ def iterate_request(
             if item.number < first:
                 continue
             tally.drawn += 1
-            tally.kept += 1
             tally.novel += item.novel
             tally.novel_prototypes += item.novel_prototype
+            vain += 1
+            if tally.is_repetition(item, seen):
+                continue
+            tally.kept += 1
+            vain = 0
             left -= 1
             yield item
             if left == 0:
                 return
         pool += 1
+        if vain >= MOST_IN_VAIN // particles * samples:
+            raise nothing_more(vain, tally)

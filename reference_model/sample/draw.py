@@ -15,10 +15,11 @@ from wyckoffkit.encoding import WyckoffColumns
 from wyckoffkit.protostructure import FORMULA_LETTERS
 
 from ..batch import Batch, group_tables
-from ..reference import contains, fingerprints
+from ..model import Model, choose_sampler
+from ..reference import contains, fingerprint, fingerprints
 from ..streams import Draw, Streams
-from .model import Model, choose_sampler
 from .processes import in_turn
+from .thinning import Thinning
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 # An invalid material is drawn again in the same group, with the numbers of a sample this far away.
 ATTEMPT = 1 << 40
 MOST_ATTEMPTS = 64
+MOST_IN_VAIN = 100_000
+"""So many draws in a row without one to keep end the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,31 @@ class Tally:
     drawn: int = 0
     """Materials drawn, invalid ones and those passed over included."""
     invalid: int = 0
+    thinned: int = 0
+    """Passed over by their weight for novelty."""
+    repeated: int = 0
+    """Passed over as repetitions."""
     kept: int = 0
     novel: int = 0
+    """Of those that are neither invalid nor thinned."""
     novel_prototypes: int = 0
+
+    def is_repetition(self, sample: Sample, seen: set[int] | None) -> bool:
+        """Whether its label is among those seen, which it joins; without any, nothing is a repetition."""
+        if seen is None:
+            return False
+        before = len(seen)
+        seen.add(fingerprint(sample.label))
+        repeated = len(seen) == before
+        self.repeated += repeated
+        return repeated
+
+
+def nothing_more(vain: int, tally: Tally) -> WyckoffkitError:
+    """Where so many draws in a row gave nothing that may be kept."""
+    return WyckoffkitError(
+        f"{vain:,} draws in a row gave nothing to keep after {tally.kept:,} samples: ask for fewer, or for less"
+    )
 
 
 def iterate(
@@ -66,44 +91,60 @@ def iterate(
     batch_size: int = 512,
     space_groups: Sequence[int] | None = None,
     novel_only: bool = False,
+    reweight: bool = False,
+    seen: set[int] | None = None,
     first: int = 0,
     tally: Tally | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Iterator[Sample]:
     """Samples number `first`, `first` + 1 … until n have been yielded; constant memory whatever n is.
 
-    With `novel_only` those whose label is in the training set are passed over. `space_groups` restricts p̂(s) to these.
+    With `novel_only` those whose label is in the training set are passed over, with `reweight` those that their weight
+    for novelty rejects, and with `seen` (fingerprints of labels, which grow) repetitions. `space_groups` restricts p̂(s)
+    to these.
     `progress` is told how many materials a batch has finished. Raises WyckoffkitError for a sampler or group that the
     model cannot serve.
     """
     draw = choose_sampler(model, sampler, n_steps)
     groups = group_law(model, space_groups)
+    thinning = Thinning(model) if reweight else None
     tally = tally if tally is not None else Tally()
-    left = n
+    left, vain = n, 0
     if left == 0:
         return
+    all_kept = not (novel_only or reweight or seen is not None)
 
     def block(i: int) -> list[Any]:
-        # Novelty shrinks what is left only by what was kept, so batches stay full until the end.
-        size = batch_size if novel_only else max(0, min(batch_size, n - i * batch_size))
+        # What is left shrinks only by what is kept, so batches stay full until the end.
+        size = max(0, min(batch_size, n - i * batch_size)) if all_kept else batch_size
         numbers = np.arange(first + i * batch_size, first + i * batch_size + size)
         drawn, attempts = draw_block(model, draw, groups, seed, numbers, progress)
-        return [[format_label(p) for p in drawn], attempts.tolist()]
+        labels = [format_label(p) for p in drawn]
+        accepted = [True] * size if thinning is None else thinning.accepts(seed, numbers, drawn, labels)
+        return [labels, attempts.tolist(), accepted]
 
     number = first
-    for labels, attempts in in_turn(block):
-        for item in describe(model, labels, attempts, number):
+    for labels, attempts, accepted in in_turn(block):
+        for item, is_accepted in zip(describe(model, labels, attempts, number), accepted, strict=True):
             tally.drawn += item.attempts
             tally.invalid += item.attempts - 1
-            tally.kept += item.novel or not novel_only
+            vain += 1
+            if not is_accepted:
+                tally.thinned += 1
+                continue
             tally.novel += item.novel
             tally.novel_prototypes += item.novel_prototype
-            if item.novel or not novel_only:
-                yield item
-                left -= 1
-                if left == 0:
-                    return
+            if (novel_only and not item.novel) or tally.is_repetition(item, seen):
+                continue
+            tally.kept += 1
+            vain = 0
+            yield item
+            left -= 1
+            if left == 0:
+                return
         number += batch_size
+        if vain >= MOST_IN_VAIN:
+            raise nothing_more(vain, tally)
 
 
 def group_law(model: Model, space_groups: Sequence[int] | None) -> Array:

@@ -16,14 +16,15 @@ from wyckoffkit import Protostructure, WyckoffkitError, format_label
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 
 from ..extractor.embed import Extractor
+from ..model import Model
 from .draw import Sample
-from .model import Model
+from .thinning import Thinning
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
 Filter = Callable[[WyckoffColumns], "Array"]
-"""(N,) bool: which materials may stay."""
+"""(N,) bool: which materials may stay; or (N,) float: their weights."""
 
 
 def novel(model: Model) -> Filter:
@@ -35,6 +36,17 @@ def novel(model: Model) -> Filter:
         return ~np.asarray(model.reference.knows_labels(labels), bool)
 
     return passed
+
+
+def reweighted(model: Model) -> Filter:
+    """The weights for novelty that were fitted to the model."""
+    profile, thinning = model.checkpoint.profile, Thinning(model)
+
+    def weights(columns: WyckoffColumns) -> Array:
+        canonical = [p.canonical(profile) for p in columns]
+        return thinning.weights(canonical, [format_label(p) for p in canonical])
+
+    return weights
 
 
 def no_collapse() -> Filter:

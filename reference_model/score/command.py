@@ -19,8 +19,8 @@ from wyckoffkit import DatasetError, LabelError, Protostructure, WyckoffkitError
 from wyckoffkit.textlines import open_lines
 
 from ..likelihood import rank
+from ..model import load_model
 from ..report.reliability import render_calibration
-from ..sample.model import load_model
 from .calibration import calibration
 from .scorer import Score, Scorer
 

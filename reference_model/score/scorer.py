@@ -20,8 +20,9 @@ from wyckoffkit.encoding import WyckoffColumns, to_columns
 
 from ..batch import Batch, group_tables
 from ..likelihood import NAT, Bits, jump_draw, over_settings, space_group_bits, token_count_bits, variational_draw
-from ..reference import contains, fingerprints
-from ..sample.model import Model
+from ..model import Model
+from ..reference import contains, fingerprints, prototype_labels
+from ..reweighting import novelty
 from ..streams import Draw, Streams
 from ..train.data import count_settings, equivalent_settings
 from .exact import log_probability
@@ -54,6 +55,8 @@ class Score:
     """Not a bound but -log2 p, summed over all orders of the tokens."""
     novel: bool
     """The label is not in the training set."""
+    reweighted_bits: float | None = None
+    """Under the weights for novelty, where the model has some and its bits were measured as for them."""
 
 
 class Scorer:
@@ -127,6 +130,7 @@ class Scorer:
         listed = {name: values.tolist() for name, values in parts.items()}
         listed.setdefault("token_count_bits", [None] * len(labels))
         novel = ~contains(self.model.reference.labels, keys)
+        reweighted = self._reweighted(total.numpy(), labels, novel)
         return [
             Score(
                 label=label,
@@ -134,10 +138,19 @@ class Scorer:
                 bits_error=float(occupation.standard_error[i]),
                 exact=bool(is_exact[i]),
                 novel=bool(novel[i]),
+                reweighted_bits=reweighted[i],
                 **{name: values[i] for name, values in listed.items()},
             )
             for i, label in enumerate(labels)
         ]
+
+    def _reweighted(self, bits: Array, labels: Sequence[str], novel: Array) -> list[float] | list[None]:
+        """-log2 of p times its weight, (N,)."""
+        weights = self.model.checkpoint.reweighting
+        if weights is None or (weights.exact, weights.repeats) != (self.exact, self.repeats):
+            return [None] * len(labels)
+        new_prototype = ~self.model.reference.knows_prototypes(prototype_labels(labels, self.profile))
+        return (bits - np.log2(weights.weight(novelty(novel, new_prototype), bits))).tolist()  # type: ignore[no-any-return]
 
     def _n_settings(self, columns: WyckoffColumns) -> Array:
         if self.augmentation is None:

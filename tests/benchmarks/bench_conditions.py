@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from reference_model.model import load_model
 from reference_model.sample.asked import iterate
 from reference_model.sample.conditioned import Fulfilment
 from reference_model.sample.filters import predicted_energy
-from reference_model.sample.model import load_model
 from wyckoffkit import Protostructure
 from wyckoffkit.collapse import collapses
 from wyckoffkit.encoding import to_columns

@@ -24,8 +24,8 @@ import torch
 from reference_model.evaluate.against import read_against
 from reference_model.extractor.weights import read_extractor
 from reference_model.fwd import frechet
+from reference_model.model import Model, load_model
 from reference_model.sample.draw import iterate
-from reference_model.sample.model import Model, load_model
 from wyckoffkit.encoding import to_columns
 
 

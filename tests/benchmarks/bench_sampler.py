@@ -99,7 +99,7 @@ def measure(variant: str, n: int) -> dict[str, float]:
 
 def shipped(variant: str, n: int) -> tuple[float, float]:
     """Seconds a sample of the shipped model, through the sampler alone, and its calls."""
-    from reference_model.sample.model import load_model
+    from reference_model.model import load_model
     from reference_model.sampler import count_head
 
     model = load_model()

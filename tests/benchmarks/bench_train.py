@@ -23,9 +23,9 @@ from bench_network import floor_seconds, matrix_throughput
 
 from reference_model.batch import Batch
 from reference_model.config import ModelConfig, TrainConfig
+from reference_model.model import load_model
 from reference_model.reference import build_reference, write_reference
 from reference_model.sample import iterate
-from reference_model.sample.model import load_model
 from reference_model.train.data import TrainingData
 from reference_model.train.engine import Run
 from reference_model.train.start import blank_checkpoint

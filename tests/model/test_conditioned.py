@@ -7,10 +7,10 @@ import torch
 from typer.testing import CliRunner
 
 from reference_model.conditioning import Request
+from reference_model.model import load_model
 from reference_model.sample import filters, sample
 from reference_model.sample.app import app
 from reference_model.sample.conditioned import Fulfilment, iterate_request
-from reference_model.sample.model import load_model
 from wyckoffkit import WyckoffkitError, parse_label
 from wyckoffkit.collapse import collapses
 from wyckoffkit.encoding import to_columns

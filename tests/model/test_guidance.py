@@ -14,11 +14,11 @@ from reference_model.batch import Batch
 from reference_model.checkpoint import read_checkpoint
 from reference_model.conditioning.guidance import Guided
 from reference_model.config import ModelConfig, TrainConfig
+from reference_model.model import guided, load_model
 from reference_model.network import build_network
 from reference_model.sample import iterate
 from reference_model.sample.app import app
 from reference_model.sample.filters import EnergyRange, parse_energy
-from reference_model.sample.model import guided, load_model
 from reference_model.train import train
 from reference_model.train.data import TrainingData
 from wyckoffkit import CheckpointError, DatasetError, WyckoffkitError, format_label

@@ -22,7 +22,7 @@ from reference_model.evaluate.samples import collect
 from reference_model.evaluate.shares import MEMORY, NEW_PROTOTYPES, known_among, shares
 from reference_model.evaluate.trainingset import of_samples
 from reference_model.extractor.known import KNOWN
-from reference_model.sample.model import DEFAULT
+from reference_model.model import DEFAULT
 from wyckoffkit import CheckpointError, parse_label
 
 MATERIALS = [parse_label(label) for label, _ in KNOWN]

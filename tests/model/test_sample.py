@@ -14,11 +14,11 @@ from rich.console import Console
 from small_materials import small_materials
 
 from reference_model.config import ModelConfig, TrainConfig
+from reference_model.model import load_model
 from reference_model.sample import command as module
 from reference_model.sample import iterate, sample
 from reference_model.sample.command import run
 from reference_model.sample.draw import draw_from, has_label
-from reference_model.sample.model import load_model
 from reference_model.train import train
 from wyckoffkit import CheckpointError, WyckoffkitError, format_label, parse_label
 from wyckoffkit.dataset import read_dataset, write_dataset
@@ -308,7 +308,7 @@ def test_the_figures_count_what_was_written(jump_run, tmp_path):
 
 
 def test_weights_that_are_not_shipped_are_missed_in_a_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr("reference_model.sample.model.DEFAULT", tmp_path / "none.safetensors")
+    monkeypatch.setattr("reference_model.model.DEFAULT", tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match="no shipped weights"):
         load_model()
 

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 
 from reference_model.checkpoint import Checkpoint, write_checkpoint
 from reference_model.config import ModelConfig
+from reference_model.model import load_model
 from reference_model.network import build_network
 from reference_model.reference import build_reference, write_reference
-from reference_model.sample.model import load_model
 from reference_model.score import Scorer
 from reference_model.score.app import app
 from wyckoffkit import ProtostructureError, WyckoffkitError, format_label, parse_label

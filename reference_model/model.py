@@ -14,17 +14,17 @@ from torch import nn
 
 from wyckoffkit import CheckpointError, WyckoffkitError
 
-from .. import sampler as samplers
-from ..checkpoint import Checkpoint, diffusion_of, read_checkpoint
-from ..conditioning.guidance import Guided
-from ..diffusion import Diffusion
-from ..likelihood import token_law
-from ..reference import ReferencePack, read_reference, reference_path
+from . import sampler as samplers
+from .checkpoint import Checkpoint, diffusion_of, read_checkpoint
+from .conditioning.guidance import Guided
+from .diffusion import Diffusion
+from .likelihood import token_law
+from .reference import ReferencePack, read_reference, reference_path
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
-DEFAULT = Path(__file__).resolve().parent.parent / "weights" / "default.safetensors"
+DEFAULT = Path(__file__).resolve().parent / "weights" / "default.safetensors"
 SAMPLERS = ("auto", "ancestral", "strided", "first-hitting", "jump", "count-head")
 
 
@@ -43,18 +43,26 @@ class Model:
     device: torch.device
 
 
+def checkpoint_file(path: str | os.PathLike[str] | None = None) -> Path:
+    """The file that is meant: the shipped one by default, of a run folder the best checkpoint, or the last.
+
+    Raises CheckpointError where nothing is shipped.
+    """
+    path = DEFAULT if path is None else Path(path)
+    if path == DEFAULT and not path.exists():
+        raise CheckpointError(f"this installation has no shipped weights ({path}); name a checkpoint")
+    if not path.is_dir():
+        return path
+    best = path / "best.safetensors"
+    return best if best.exists() else path / "checkpoint.safetensors"
+
+
 def load_model(path: str | os.PathLike[str] | None = None, device: str | torch.device = "cpu") -> Model:
     """The model of a checkpoint file (the shipped one by default) and the reference pack beside it.
 
     Raises CheckpointError for a file that is not there or not one.
     """
-    path = DEFAULT if path is None else Path(path)
-    if path == DEFAULT and not path.exists():
-        raise CheckpointError(f"this installation has no shipped weights ({path}); name a checkpoint")
-    if path.is_dir():
-        # A run folder: its best checkpoint, or its last.
-        best = path / "best.safetensors"
-        path = best if best.exists() else path / "checkpoint.safetensors"
+    path = checkpoint_file(path)
     checkpoint = read_checkpoint(path)
     reference = read_reference(reference_path(path))
     if reference.profile != checkpoint.profile:
