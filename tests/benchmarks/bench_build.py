@@ -1,9 +1,10 @@
 """Structures → labels → dataset, beside what people use today, on the same structures in the same run.
 
 CPU seconds, one thread. Structures are those of tests/data, or with WBM=FILE N of those of the shared WBM archive
-(npz), drawn at random. First the labels alone, with pymatgen's functions on Structures that are made beforehand; then
-from one file of WBM's own layout (json.bz2) to labels as users do it, and to HDF5; then builds with 0, 1 and 2 workers:
-CPU seconds and memory of each process. DATASET=FILE: size and load of a whole dataset.
+(npz): drawn at random for labels alone, with pymatgen's functions on Structures that are made beforehand; a run of the
+archive, as a build meets them, for one file of WBM's own layout (json.bz2) to labels as users do it, and to HDF5; then
+builds with 0, 1 and 2 workers: CPU seconds and memory of each process. DATASET=FILE: size and load of a whole dataset.
+Of a structure with cell, coordinates and kinds of an earlier one the symmetry is known; labels alone forget each.
 """
 
 from __future__ import annotations
@@ -24,24 +25,26 @@ import numpy as np
 
 from wyckoffkit.build import build_dataset
 from wyckoffkit.dataset import read_dataset, statistics
-from wyckoffkit.symmetry import crystal_from_dict, protostructure_of
+from wyckoffkit.symmetry import crystal_from_dict, protostructure_of, search
 from wyckoffkit.symmetry.search import ENGINES
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "wbm_structures.jsonl"
 N = int(os.environ.get("N", "500"))
 
 
-def structures() -> list[dict[str, Any]]:
-    """N structures as pymatgen dictionaries."""
+def structures(n: int = N, *, in_order: bool = False) -> list[dict[str, Any]]:
+    """n structures as pymatgen dictionaries: from an archive those that follow a random one, or at random."""
     archive = os.environ.get("WBM")
     if not archive:
         found = [json.loads(line)["structure"] for line in DATA.read_text().splitlines()]
-        return (found * (N // len(found) + 1))[:N]
+        return (found * (n // len(found) + 1))[:n]
     from wyckoffkit.elements import SYMBOLS
 
     data = dict(np.load(archive).items())
     ends = np.cumsum(data["n_sites"].astype(np.int64))
-    chosen = np.sort(np.random.default_rng(0).choice(len(ends), N, replace=False))
+    rng = np.random.default_rng(0)
+    begin = int(rng.integers(len(ends) - n + 1))
+    chosen = np.arange(begin, begin + n) if in_order else np.sort(rng.choice(len(ends), n, replace=False))
     found = []
     for i in chosen:
         at = slice(ends[i] - data["n_sites"][i], ends[i])
@@ -69,6 +72,12 @@ def rate(work: Callable[[Any], object], items: Sequence[Any]) -> float:
     return len(items) / (time.process_time() - start)
 
 
+def unaided(crystal: Any, **options: Any) -> Any:
+    """The protostructure, found as if no crystal had come before."""
+    search._KNOWN.clear()
+    return protostructure_of(crystal, **options)
+
+
 def pymatgen_functions() -> dict[str, Callable[[Any], str]]:
     """Labels by pymatgen, over both symmetry libraries."""
     from pymatgen.analysis.prototypes import (
@@ -87,11 +96,11 @@ def benchmark_labels(documents: list[dict[str, Any]]) -> None:
     from pymatgen.core import Structure
 
     crystals = [crystal_from_dict(document) for document in documents]
-    ours = rate(protostructure_of, crystals)
+    ours = rate(unaided, crystals)
     spglib = rate(lambda crystal: protostructure_of(crystal, engine="spglib"), crystals)
-    whole = rate(lambda document: str(protostructure_of(crystal_from_dict(document))), documents)
+    whole = rate(lambda document: str(unaided(crystal_from_dict(document))), documents)
     print(f"{N} structures, {np.mean([len(c.numbers) for c in crystals]):.1f} atoms on average; a CPU second:")
-    bare = [rate(lambda crystal, search=search: search(crystal, 0.1, None), crystals) for search in ENGINES.values()]
+    bare = [rate(lambda crystal, engine=engine: engine(crystal, 0.1, None), crystals) for engine in ENGINES.values()]
     print(f"  moyopy and spglib alone, no more than that may be reached: {bare[0]:.0f} and {bare[1]:.0f}")
     print(f"  ours, arrays → canonical label          {ours:8.0f}   (with spglib {spglib:.0f})")
     print(f"  ours, dictionaries → canonical label    {whole:8.0f}")
@@ -118,9 +127,11 @@ def benchmark_file(source: Path) -> None:
     """One file of structures → labels, as users do it and with `build_dataset`; all from the same bytes."""
     from pymatgen.core import Structure
 
+    search._KNOWN.clear()
     start = time.process_time()
     build_dataset([source], source.with_suffix(".h5"))
     ours = N / (time.process_time() - start)
+    print(f"  of {N} structures in a file, the search was made for {len(search._KNOWN)}")
     size = source.with_suffix(".h5").stat().st_size
     print(f"  build-dataset, json.bz2 → HDF5          {ours:8.0f}   {size / N:.1f} bytes a material")
     for name, work in pymatgen_functions().items():
@@ -189,10 +200,10 @@ def main() -> None:
     benchmark_labels(documents)
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "x"
-        write_wbm(source, documents)
+        write_wbm(source, structures(in_order=True))
         benchmark_file(source)
         # Enough that starting processes, half a second each, does not decide.
-        write_wbm(source, documents * (10_000 // N + 1))
+        write_wbm(source, structures(10_000, in_order=True))
         benchmark_workers(source)
     if "DATASET" in os.environ:
         benchmark_dataset(os.environ["DATASET"])
