@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,24 @@ from wyckoffkit.interrupts import interruptible
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
+CARD_ROWS = (
+    "valid",
+    "unique",
+    "novel",
+    "samples with a novel prototype",
+    "novel composition",
+    "labels that collapse into a supergroup",
+    "compositions that SMACT accepts",
+    "training label over held-out label",
+    "FWD, raw",
+    "FWD, corrected",
+    "FWD of the novel, corrected",
+    "precision",
+    "recall",
+    "space group: Jensen–Shannon, bits",
+    "element: Jensen–Shannon, bits",
+)
+
 CARD = """# {title}
 
 | | |
@@ -25,7 +44,7 @@ CARD = """# {title}
 | trained on | {materials:,} materials of {sources}, {licence} |
 | dataset | SHA-256 `{dataset_digest}` |
 | canonical profile | `{profile}` |
-| training | {seen:,} materials seen in {steps:,} steps, {hours:.2f} h of wall time on {threads} |
+| training | {seen:,} materials seen in {steps:,} steps, {hours:.2f} h of wall time on {threads}{runs} |
 | validation | {validation} |
 | weights | `{weights}`, SHA-256 `{weights_digest}` |
 | reference pack | `{pack}`, SHA-256 `{pack_digest}`: p̂(s), p̂(n given s), marginals, fingerprints |
@@ -36,6 +55,7 @@ Settings of the run:
 {settings}
 ```
 {evaluation}
+{notes}
 The weights are the exponential moving average of the run's best validation. Licence of the weights: CC BY 4.0, as the
 data they were trained on; cite the data's papers with them.
 """
@@ -49,29 +69,58 @@ def main(
     threads: Annotated[str, typer.Option(help="What the training ran on, in words, for the card.")] = "one CPU thread",
     half: Annotated[bool, typer.Option("--half", help="Store the weights in bfloat16, at half the size.")] = False,
     evaluation: Annotated[
-        list[Path] | None, typer.Option(help="JSON of `python -m reference_model.evaluate`, put in the card.")
+        list[Path] | None,
+        typer.Option(help="JSON of `python -m reference_model.evaluate`, a column of the card's table; repeatable."),
     ] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run that this one was initialised from, the latest first; its cost is added."),
+    ] = None,
+    notes: Annotated[Path | None, typer.Option(help="Markdown for the card: what it is for, known weaknesses.")] = None,
 ) -> None:
     """Write the best weights of a run, its reference pack and a card."""
     from wyckoffkit.commandline import named_errors
 
     with named_errors("export"):
-        export(run, out, title=title, threads=threads, half=half, evaluations=evaluation or [])
+        export(
+            run,
+            out,
+            title=title,
+            threads=threads,
+            half=half,
+            evaluations=evaluation or [],
+            earlier=earlier or [],
+            notes=notes.read_text(encoding="utf-8") if notes else "",
+        )
 
 
-def export(run: Path, out: Path, *, title: str, threads: str, half: bool, evaluations: list[Path]) -> None:
-    """Write `out`, its reference pack and its card. CheckpointError where the run holds no checkpoint."""
+def export(
+    run: Path,
+    out: Path,
+    *,
+    title: str,
+    threads: str,
+    half: bool,
+    evaluations: list[Path],
+    earlier: list[Path],
+    notes: str,
+) -> None:
+    """Write `out`, its reference pack and its card.
+
+    Raises CheckpointError where the run holds no checkpoint, or did not begin with what an `earlier` one ended with.
+    """
     import torch
 
     from wyckoffkit.files import replacing
 
     from .checkpoint import read_checkpoint, write_checkpoint
+    from .model import checkpoint_file
     from .reference import read_reference, reference_path, write_reference
 
-    best = run / "best.safetensors"
-    source = run if not run.is_dir() else best if best.exists() else run / "checkpoint.safetensors"
+    source = checkpoint_file(run)
     checkpoint = read_checkpoint(source).exported(torch.bfloat16 if half else torch.float32)
     pack = read_reference(reference_path(source))
+    spent = _spent(checkpoint.training, earlier)
     write_checkpoint(out, checkpoint)
     pack_path = out.with_name(f"{out.stem}.reference.safetensors")
     write_reference(pack_path, pack)
@@ -86,10 +135,12 @@ def export(run: Path, out: Path, *, title: str, threads: str, half: bool, evalua
         "licence": checkpoint.dataset.get("licence", "licence not stated"),
         "dataset_digest": checkpoint.dataset.get("sha256", ""),
         "profile": checkpoint.profile,
-        "seen": checkpoint.training.get("materials", 0),
-        "steps": checkpoint.training.get("step", 0),
-        "hours": checkpoint.training.get("seconds", 0.0) / 3600,
+        "seen": sum(run.get("materials", 0) for run in spent),
+        "steps": sum(run.get("step", 0) for run in spent),
+        "hours": sum(run.get("seconds", 0.0) for run in spent) / 3600,
         "threads": threads,
+        "runs": f", in {len(spent)} runs, of which the last is described here" if len(spent) > 1 else "",
+        "notes": notes and f"\n{notes.strip()}\n",
         "validation": _validation(checkpoint.training.get("validation")),
         "weights": out.name,
         "weights_digest": _digest(out),
@@ -100,6 +151,22 @@ def export(run: Path, out: Path, *, title: str, threads: str, half: bool, evalua
     }
     with replacing(out.with_suffix(".md")) as temporary:
         temporary.write_text(CARD.format(**facts), encoding="utf-8")
+
+
+def _spent(training: dict[str, Any], earlier: list[Path]) -> list[dict[str, Any]]:
+    """What a run and those before it took, the latest first."""
+    from wyckoffkit import CheckpointError
+
+    from .checkpoint import read_checkpoint
+    from .model import checkpoint_file
+
+    spent = [training]
+    for folder in earlier:
+        begun = spent[-1].get("settings", {}).get("initialised_from", "")
+        if begun != _digest(file := checkpoint_file(folder)):
+            raise CheckpointError(f"the run began with weights {begun[:12] or 'of its own'}, which are not {file}")
+        spent.append(read_checkpoint(file).training)
+    return spent
 
 
 def _digest(path: Path) -> str:
@@ -113,10 +180,35 @@ def _validation(found: dict[str, float] | None) -> str:
 
 
 def _evaluation(paths: list[Path]) -> str:
+    """A table of the measures that a card is read for, beside what held-out real data shows."""
     if not paths:
         return ""
-    blocks = (f"\n`{path.name}`:\n\n```json\n{path.read_text(encoding='utf-8').strip()}\n```\n" for path in paths)
-    return "\nEvaluation, as `python -m reference_model.evaluate` wrote it:\n" + "".join(blocks)
+    from .evaluate.compare import read_evaluations, rows
+
+    contents = read_evaluations(paths)
+    names = [name for name, _ in contents]
+    table = [
+        "",
+        "Measured, with 95 % intervals, beside held-out materials of the same data (divergences: beside as many perfect",
+        "samples). Each column names an evaluation's file.",
+        "",
+        f"| | held-out | {' | '.join(names)} |",
+        "|---" * (len(names) + 2) + "|",
+    ]
+    for row in rows(contents):
+        if row.name in CARD_ROWS:
+            line = row.held_out if row.held_out is not None else row.resampled
+            cells = [_cell(estimate, row.factor) for estimate in row.estimates]
+            shown = "–" if line is None else f"{row.factor * line:.3g}"
+            table.append(f"| {row.name}{', %' if row.factor == 100 else ''} | {shown} | {' | '.join(cells)} |")
+    return "\n".join(table) + "\n"
+
+
+def _cell(estimate: Mapping[str, Any] | None, factor: float) -> str:
+    if estimate is None or estimate["value"] is None:
+        return "–"
+    value, low, high = (factor * estimate[key] for key in ("value", "low", "high"))
+    return f"{value:.3g} ({low:.3g} … {high:.3g})"
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ ORDER = {
     ).split(),
     "reference_model": (
         "threads element_features config batch transitions streams diffusion network sampler conditioning likelihood "
-        "tensorfile torchfile reweighting checkpoint reference train export extractor fwd report model score sample "
-        "reweight evaluate"
+        "tensorfile torchfile reweighting checkpoint reference train extractor fwd report model score sample "
+        "reweight evaluate export"
     ).split(),
 }
 # Methods of a core type that call a later module, deferred into the method.

@@ -1,9 +1,9 @@
 """The table of docs/results.md: real data, the shipped model and bad generators, by one evaluation each.
 
 `python tests/benchmarks/bench_controls.py DATA.h5 FOLDER` writes into FOLDER what is not there yet (labels: held-out,
-resampled, shuffled-elements, random-valid, and samples of the shipped model), evaluates each against the shipped
+resampled, shuffled-elements, random-valid, and samples of the shipped model by its own law and reweighted), evaluates each against the shipped
 reference into FOLDER/*.json and *.html, writes FOLDER/compare.html, and prints Markdown. To measure new weights, remove
-FOLDER/shipped.txt. CPU seconds of each evaluation go to stderr.
+FOLDER/shipped.txt and FOLDER/reweighted.txt. CPU seconds of each evaluation go to stderr.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from reference_model.evaluate.shares import MEMORY
 from reference_model.extractor.weights import read_extractor
 from reference_model.report import render, render_comparison
 
-SETS = ("held-out", "resampled", "shipped", "shuffled-elements", "random-valid")
+DRAWN = {"shipped": (), "reweighted": ("--reweight",)}
+SETS = ("held-out", "resampled", *DRAWN, "shuffled-elements", "random-valid")
 SHOWN = (
     "valid",
     "unique",
@@ -62,11 +63,12 @@ SHOWN = (
 
 def make_labels(data: Path, folder: Path, n: int) -> None:
     """Write the files of labels that are not there."""
-    if not all((folder / f"{name}.txt").exists() for name in SETS if name != "shipped"):
+    if not all((folder / f"{name}.txt").exists() for name in SETS if name not in DRAWN):
         write_controls(data, folder, n)
-    if not (folder / "shipped.txt").exists():
-        command = [sys.executable, "-m", "reference_model.sample", "-n", str(n), "--seed", "0", "-o"]
-        subprocess.run([*command, str(folder / "shipped.txt")], check=True)
+    for name, options in DRAWN.items():
+        if not (folder / f"{name}.txt").exists():
+            command = [sys.executable, "-m", "reference_model.sample", "-n", str(n), "--seed", "0", *options, "-o"]
+            subprocess.run([*command, str(folder / f"{name}.txt")], check=True)
 
 
 def measure(folder: Path) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from typer.testing import CliRunner
 import reference_model
 from reference_model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from reference_model.config import ModelConfig
+from reference_model.evaluate.app import app as evaluate
 from reference_model.export import app
 from reference_model.network import build_network
 from reference_model.reference import build_reference, read_reference, write_reference
@@ -21,6 +25,7 @@ from reference_model.sample import sample
 
 CONFIG = ModelConfig.named("compact", hidden_size=8, n_layers=1, n_heads=2, n_elements=20, max_count=7)
 WEIGHTS = Path(reference_model.__file__).parent / "weights"
+FIXTURES = Path(__file__).parent / "fixtures"
 SHIPPED = sorted(WEIGHTS.glob("*.md"))
 
 
@@ -58,6 +63,43 @@ def test_an_export_holds_the_average_as_weights_and_a_card_with_its_digests(run,
         assert f"`{path.name}`, SHA-256 `{hashlib.sha256(path.read_bytes()).hexdigest()}`" in card
     assert "21.50 ± 0.25 bits" in card
     assert sorted(path.suffix for path in out.parent.iterdir()) == [".md", ".safetensors", ".safetensors"]
+
+
+def test_a_card_adds_up_the_runs_that_a_model_took(run, tmp_path):
+    first = hashlib.sha256((run / "best.safetensors").read_bytes()).hexdigest()
+    later = tmp_path / "later"
+    shutil.copytree(run, later)
+    training = {"step": 5, "materials": 300, "seconds": 72.0, "settings": {"initialised_from": first}}
+    write_checkpoint(later / "best.safetensors", replace(read_checkpoint(run / "best.safetensors"), training=training))
+    notes = tmp_path / "notes.md"
+    notes.write_text("**Known weaknesses.** None of this is real.\n", encoding="utf-8")
+    out = tmp_path / "later.safetensors"
+    options = ["-o", str(out), "--earlier", str(run), "--notes", str(notes)]
+    done = CliRunner().invoke(app, [str(later), *options])
+    assert done.exit_code == 0, done.output
+    card = out.with_suffix(".md").read_text()
+    assert "300 materials seen in 12 steps, 0.03 h of wall time on one CPU thread, in 2 runs" in card
+    assert "None of this is real." in card
+    done = CliRunner().invoke(app, [str(run), *options])
+    assert done.exit_code == 1
+    assert "the run began with weights of its own" in done.output
+
+
+def test_a_card_shows_evaluations_beside_held_out_data(run, tmp_path):
+    labels, samples = tmp_path / "drawn.txt", tmp_path / "drawn.json"
+    labels.write_text((FIXTURES / "wbm_held_out.txt").read_text(encoding="utf-8"), encoding="utf-8")
+    done = CliRunner().invoke(evaluate, [str(labels), "--json", str(samples), "--no-fwd"])
+    assert done.exit_code == 0, done.output
+    content = json.loads(samples.read_text(encoding="utf-8"))
+    done = CliRunner().invoke(app, [str(run), "-o", str(tmp_path / "x.safetensors"), "--evaluation", str(samples)])
+    assert done.exit_code == 0, done.output
+    card = (tmp_path / "x.md").read_text()
+    assert "| | held-out | drawn |" in card
+    found = content["metrics"]["novel"]
+    shown = " … ".join(f"{100 * found[end]:.3g}" for end in ("low", "high"))
+    assert (
+        f"| novel, % | {100 * content['lines']['novel']['value']:.3g} | {100 * found['value']:.3g} ({shown}) |" in card
+    )
 
 
 def test_a_folder_without_a_run_is_one_sentence(tmp_path):
