@@ -189,7 +189,7 @@ def _evaluation(paths: list[Path]) -> str:
     names = [name for name, _ in contents]
     table = [
         "",
-        "Measured, with 95 % intervals, beside held-out materials of the same data (divergences: beside as many perfect",
+        "With 95 % intervals, beside held-out materials of the same data (divergences: beside as many perfect",
         "samples). Each column names an evaluation's file.",
         "",
         f"| | held-out | {' | '.join(names)} |",

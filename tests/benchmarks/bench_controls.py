@@ -1,9 +1,9 @@
 """The table of docs/results.md: real data, the shipped model and bad generators, by one evaluation each.
 
 `python tests/benchmarks/bench_controls.py DATA.h5 FOLDER` writes into FOLDER what is not there yet (labels: held-out,
-resampled, shuffled-elements, random-valid, and samples of the shipped model by its own law and reweighted), evaluates each against the shipped
-reference into FOLDER/*.json and *.html, writes FOLDER/compare.html, and prints Markdown. To measure new weights, remove
-FOLDER/shipped.txt and FOLDER/reweighted.txt. CPU seconds of each evaluation go to stderr.
+resampled, shuffled-elements, random-valid, and samples of the shipped model, by its own law and reweighted), evaluates
+each against the shipped reference into FOLDER/*.json and *.html, writes FOLDER/compare.html, and prints Markdown. To
+measure new weights, remove FOLDER/shipped.txt and FOLDER/reweighted.txt. CPU seconds of each evaluation go to stderr.
 """
 
 from __future__ import annotations
