@@ -162,7 +162,8 @@ def test_processes_give_the_rows_that_one_gives(tmp_path):
     "name, words",
     [
         ("magic", "'magic' is not a calculator"),
-        ("no.such.package:Class", "no calculator no.such.package:Class"),
+        ("no.such.package:Class", "no.such.package:Class cannot be loaded: No module named 'no'"),
+        ("tests.failing_calculators:HasNoModel", "HasNoModel cannot be loaded: no model in this file"),
         ("mace:", "mace"),
         ("torchsim:magic", "torch"),
     ],

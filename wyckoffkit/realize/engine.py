@@ -95,7 +95,8 @@ def realize_batch(
     trials: int | None = None,
     symprec: float = SYMPREC,
 ) -> list[Realization | UnrealizedError]:
-    """Crystals of many protostructures, side by side: to the last bit those that `realize` gives, several times faster.
+    """Crystals of many protostructures, side by side: to the last bit those that `realize` gives, more than
+    twice as fast.
 
     One generator for each protostructure. Where none was found, the error says what became of the trials. A few hundred
     at a time are best.

@@ -51,8 +51,8 @@ def calculator_named(name: str = DEFAULT_CALCULATOR) -> Calculator:
     """The calculator of a name: chgnet, sevennet, mace:MODEL-FILE, emt, lj, or package.module:Class of any other.
 
     What stands behind a colon is a model's file or, for sevennet, its name. torchsim:sevennet and torchsim:mace:FILE
-    evaluate many crystals at once. Raises RealizationError for names that are
-    none, and where a package is not installed; the message names the extra to install.
+    evaluate many crystals at once. Raises RealizationError for names that are none, for files that are no models, and
+    where a package is not installed; the message names the extra to install.
     """
     kind, _, detail = name.partition(":")
     if kind in _MAKERS:
@@ -61,12 +61,22 @@ def calculator_named(name: str = DEFAULT_CALCULATOR) -> Calculator:
             raise RealizationError(
                 f"the calculator {kind} needs {package}, which is not installed: pip install {extra}"
             )
-        return make(detail)
+        return _made(name, lambda: make(detail))
     if detail:
-        return _any_class(kind, detail)
+        return _made(name, lambda: _any_class(kind, detail))
     raise RealizationError(
         f"{name!r} is not a calculator: there are {', '.join(_MAKERS)}, and package.module:Class of any other"
     )
+
+
+def _made(name: str, make: Callable[[], Calculator]) -> Calculator:
+    try:
+        return make()
+    except RealizationError:
+        raise
+    except Exception as error:  # every package has its own for a file that is missing, damaged or not its model
+        told = str(error) or type(error).__name__
+        raise RealizationError(f"the calculator {name} cannot be loaded: {told}") from error
 
 
 def _load(module: str, name: str) -> Any:
@@ -133,11 +143,7 @@ def _lj(detail: str) -> Calculator:
 
 
 def _any_class(module: str, name: str) -> Calculator:
-    try:
-        ase = _load(module, name)()
-    except (ImportError, AttributeError) as error:
-        raise RealizationError(f"no calculator {module}:{name}: {error}") from None
-    return Calculator(f"{module}:{name}", f"{module}:{name}", ase)
+    return Calculator(f"{module}:{name}", f"{module}:{name}", _load(module, name)())
 
 
 def _first_elements(n: int) -> frozenset[str]:

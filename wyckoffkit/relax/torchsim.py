@@ -34,7 +34,8 @@ def batched_model(kind: str, detail: str) -> Batched:
         of = _batched(torch_sim, model)
         _check_translations(kind, of)
     except (ImportError, NameError, AttributeError) as error:  # versions of torch-sim and the model that do not fit
-        raise RealizationError(f"torch-sim's model {kind} cannot be used here: {error}") from None
+        needs = f" (it needs {_NEEDS[kind]})" if isinstance(error, ModuleNotFoundError) else ""
+        raise RealizationError(f"torch-sim's model {kind} cannot be used here: {error}{needs}") from None
     return of
 
 
@@ -77,7 +78,9 @@ def _mace(detail: str) -> Any:
     torch = importlib.import_module("torch")
     if not detail:
         raise RealizationError("MACE's wheel holds no model: name a file, as torchsim:mace:/path/to/model.model")
-    return importlib.import_module("torch_sim.models.mace").MaceModel(detail, device=torch.device("cpu"))
+    # torch-sim 0.3 takes a loaded model and no file; MACE's own calculator loads it.
+    calculator = importlib.import_module("mace.calculators").MACECalculator(model_paths=detail, device="cpu")
+    return importlib.import_module("torch_sim.models.mace").MaceModel(calculator.models[0], device=torch.device("cpu"))
 
 
 def _lj(detail: str) -> Any:
@@ -86,4 +89,5 @@ def _lj(detail: str) -> Any:
     return make(2.3, 0.2, torch.device("cpu"), torch.float64, compute_stress=True, cutoff=7.0)
 
 
+_NEEDS = {"sevennet": "sevenn", "mace": "mace-torch", "lj": "torch-sim-atomistic"}
 _MODELS: dict[str, Callable[[str], Any]] = {"sevennet": _sevennet, "mace": _mace, "lj": _lj}
