@@ -216,6 +216,10 @@ def test_a_dataset_is_a_reference_by_its_formation_energies(tmp_path):
         (b"composition,e_form_per_atom\nCaO,x\n", ":2: could not convert"),
         (b"\xff\xfe\x00", "neither JSON, CSV nor HDF5"),
         (b'{"wyckoffkit": "references", "version": 9}', "version 9"),
+        (b'{"wyckoffkit": "references", "version": 1}', "references without a field 'entries'"),
+        (b'{"wyckoffkit": "references", "version": 1, "entries": [3]}', "not the references that wyckoffkit writes"),
+        (b'{"Fe": NaN, "O": -4.9}', "Fe: the energy is nan"),
+        (b"composition,formation_energy_per_atom\nFeO,inf\n", ":2: FeO: the energy is inf"),
     ],
 )
 def test_a_file_that_holds_no_references_is_named_with_what_is_wrong(tmp_path, content, words):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import DatasetError
+from ..files import replacing
 from ..hull import Hull, Rates, hull_rows, rates
 from ..protostructure import Protostructure
 from ..realize.record import Row
@@ -92,7 +93,8 @@ def discover(
     placed = list(hull_rows(read_relaxed(folder), hull, known=known, metastable_up_to=up_to))
     placed.sort(key=lambda row: row.get("energy_above_hull", float("inf")))
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in placed]
-    (folder / HULL_NAME).write_text("".join(lines), encoding="utf-8")
+    with replacing(folder / HULL_NAME) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
     found = rates(placed)
     scale = hull.references.scale
     return Discovery(candidates, refused, len(placed), failed, tuple(placed), found, scale, calculator.name)
@@ -129,5 +131,6 @@ def _candidates(
     selection = Selection(options.wanted)
     candidates = rank(list(selection.choose(protostructures)), hull, judge)
     write_candidates(path, candidates)
-    about.write_text(json.dumps({"settings": settings, "refused": selection.refused}) + "\n", encoding="utf-8")
+    with replacing(about) as temporary:
+        temporary.write_text(json.dumps({"settings": settings, "refused": selection.refused}) + "\n", encoding="utf-8")
     return candidates, dict(selection.refused)

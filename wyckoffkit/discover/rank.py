@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError, RealizationError
+from ..files import replacing
 from ..hull import Hull
 from ..label import format_label, parse_label
 from ..protostructure import Protostructure
@@ -70,7 +71,7 @@ def _above(candidate: Candidate, hull: Hull) -> Candidate:
 
 def write_candidates(path: Path, candidates: Sequence[Candidate]) -> None:
     """As CSV, in their order."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)
         for c in candidates:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 
+from ..files import replacing
 from ..hull import Hull, plot_system
 from ..hull.compatibility import quiet
 from ..label import format_label, parse_label
@@ -60,7 +61,8 @@ def write_report(folder: Path, discovery: Discovery, hull: Hull, *, best: int = 
         f"<script>{script()}</script></html>",
     ]
     path = folder / "report.html"
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 

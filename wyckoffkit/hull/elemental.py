@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DatasetError, RealizationError
+from ..files import replacing
 from ..label import parse_label
 from ..realize.record import Record, Row
 from ..realize.trial import build, primitive_cell
@@ -135,7 +136,8 @@ def write_elemental(path: Path, calculator: Calculator, rows: Iterable[Row]) -> 
             for symbol, row in least.items()
         ],
     }
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def embedded_references(calculator: str) -> References:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,6 +20,7 @@ from typing import Any
 
 from ..elements import ATOMIC_NUMBER
 from ..errors import DatasetError, RealizationError
+from ..files import replacing
 from ..label import format_label, parse_label
 from ..relax.calculators import MP2020, PBE
 from ..textlines import compression, decompressed, open_lines
@@ -35,13 +37,19 @@ _FORMULA_COLUMNS = ("composition", "formula", "pretty_formula", "label")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A known material."""
+    """A known material. Raises ValueError for amounts and energies that none has."""
 
     name: str
     composition: tuple[tuple[str, float], ...]
     """(symbol, amount), sorted."""
     energy: float
     """eV/atom: total or formation energy, as `References.kind` says."""
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.energy):
+            raise ValueError(f"{self.name}: the energy is {self.energy}")
+        if not (self.composition and all(n > 0 and math.isfinite(n) for _, n in self.composition)):
+            raise ValueError(f"{self.name}: no amounts of elements: {dict(self.composition)}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,8 +136,12 @@ def _from_json(path: Path, text: str, scale: str | None) -> References:
     if isinstance(data, dict) and data.get("wyckoffkit") == "references":
         return _own(path, data)
     if isinstance(data, dict) and data and all(s in ATOMIC_NUMBER and _is_number(e) for s, e in data.items()):
-        elements = tuple(Reference(s, ((s, 1.0),), float(e)) for s, e in data.items())
-        return References(_named(path, scale), TOTAL, elements, str(path))
+        named = _named(path, scale)
+        try:
+            elements = tuple(Reference(s, ((s, 1.0),), float(e)) for s, e in data.items())
+        except ValueError as error:
+            raise DatasetError(f"{path}: {error}") from None
+        return References(named, TOTAL, elements, str(path))
     if isinstance(data, dict) and str(data.get("@class", "")).endswith("PhaseDiagram"):
         data = data.get("all_entries", [])
     elif isinstance(data, dict):
@@ -142,10 +154,15 @@ def _from_json(path: Path, text: str, scale: str | None) -> References:
 def _own(path: Path, data: Mapping[str, Any]) -> References:
     if data.get("version") != 1:
         raise DatasetError(f"{path}: references in version {data.get('version')} of the format; 1 is read")
-    entries = tuple(
-        Reference(row["name"], tuple(sorted(row["composition"].items())), row["energy"]) for row in data["entries"]
-    )
-    return References(data["scale"], data["kind"], entries, str(path), data.get("calculator", ""))
+    try:
+        entries = tuple(
+            Reference(row["name"], tuple(sorted(row["composition"].items())), row["energy"]) for row in data["entries"]
+        )
+        return References(data["scale"], data["kind"], entries, str(path), data.get("calculator", ""))
+    except KeyError as error:
+        raise DatasetError(f"{path}: references without a field {error.args[0]!r}") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(f"{path}: not the references that wyckoffkit writes: {error}") from None
 
 
 def write_references(path: Path, references: References) -> None:
@@ -159,7 +176,8 @@ def write_references(path: Path, references: References) -> None:
         "calculator": references.calculator,
         "entries": rows,
     }
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _from_entries(path: Path, rows: Iterable[Mapping[str, Any]], scale: str | None) -> References:
@@ -224,7 +242,10 @@ def _from_dataset(path: Path, scale: str | None) -> References:
         if energy == energy:  # not NaN
             protostructure = data.columns.protostructure(i)
             amounts = tuple((symbol, float(n)) for symbol, n in sorted(protostructure.composition.items()))
-            entries.append(Reference(str(data.material_id[i]), amounts, energy))
+            try:
+                entries.append(Reference(str(data.material_id[i]), amounts, energy))
+            except ValueError as error:
+                raise DatasetError(f"{path}: {error}") from None
     return References(named, FORMATION, tuple(entries), str(path))
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..collapse import collapses
 from ..elements import ATOMIC_NUMBER
 from ..protostructure import Protostructure
 from .cells import draw_shapes, standard_orientation, unit_lattices
@@ -26,16 +25,13 @@ from .trial import (
     COLLAPSES,
     LARGEST_GROWTH,
     LEAST_CONTACT,
-    OTHER_LABEL,
     OVERLAP,
-    SUPERGROUP,
     SYMPREC,
     Realization,
     Trial,
     UnrealizedError,
-    build_primitive,
-    check,
     grown,
+    verdict,
 )
 
 Floats = NDArray[np.float64]
@@ -186,10 +182,7 @@ def _tried(task: _Task, found: Separated, symprec: float) -> Realization | None:
     if contact < LEAST_CONTACT:
         task.trials.append(Trial(OVERLAP, _overlap(task, found)))
         return None
-    crystal = build_primitive(task.protostructure, lattice, parameters)
-    trial = check(task.protostructure, crystal, symprec, overlap_free=True)
-    if trial.outcome in (SUPERGROUP, OTHER_LABEL) and collapses(task.protostructure):
-        trial = Trial(COLLAPSES, trial.reason)
+    trial = verdict(task.protostructure, lattice, parameters, symprec)
     task.trials.append(trial)
     if trial.outcome != ACCEPTED:
         return None

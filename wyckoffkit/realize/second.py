@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..collapse import collapses
 from ..errors import RealizationError
 from ..interrupts import starting_workers
 from ..label import format_label, parse_label
@@ -30,17 +29,14 @@ from .trial import (
     COLLAPSES,
     LEAST_CONTACT,
     NOT_BUILT,
-    OTHER_LABEL,
     OVERLAP,
-    SUPERGROUP,
     SYMPREC,
     TIMEOUT,
     Realization,
     Trial,
     UnrealizedError,
-    build_primitive,
-    check,
     grown,
+    verdict,
 )
 
 DEFAULT_TIMEOUT = 20.0  # s
@@ -105,9 +101,7 @@ class PyxtalEngine:
             lattice, contact = grown(lattice, _contact(protostructure, lattice, parameters))
             trial = Trial(OVERLAP, f"PyXtal left a contact of {contact:.2f}, {LEAST_CONTACT} of radii are wanted")
             if contact >= LEAST_CONTACT:
-                trial = check(protostructure, build_primitive(protostructure, lattice, parameters), symprec)
-            if trial.outcome in (SUPERGROUP, OTHER_LABEL) and collapses(protostructure):
-                trial = Trial(COLLAPSES, trial.reason)
+                trial = verdict(protostructure, lattice, parameters, symprec)
             made.append(trial)
             if trial.outcome == ACCEPTED:
                 return Realization(protostructure, lattice, parameters, tuple(made), contact)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..collapse import collapses
 from ..elements import ATOMIC_NUMBER, SYMBOLS
 from ..errors import RealizationError, SymmetryError
 from ..label import format_label
@@ -115,6 +116,19 @@ def primitive_cell(protostructure: Protostructure, crystal: Crystal) -> Crystal:
     basis, inverse = primitive_basis(number)
     kept = occupied(number, tuple(orbit.letter for orbit in protostructure.orbits)).primitive
     return Crystal(basis @ crystal.lattice, crystal.frac[kept] @ inverse, crystal.numbers[kept], crystal.notes)
+
+
+def verdict(
+    protostructure: Protostructure,
+    lattice: NDArray[np.float64],
+    parameters: NDArray[np.float64],
+    symprec: float = SYMPREC,
+) -> Trial:
+    """`check` of the crystal that a cell and parameters make; its atoms do not overlap. Tells labels that collapse."""
+    trial = check(protostructure, build_primitive(protostructure, lattice, parameters), symprec, overlap_free=True)
+    if trial.outcome in (SUPERGROUP, OTHER_LABEL) and collapses(protostructure):
+        return Trial(COLLAPSES, trial.reason)
+    return trial
 
 
 def check(
