@@ -11,13 +11,13 @@ import pytest
 from real_structures import real_structures
 
 from wyckoffkit.errors import SymmetryError
-from wyckoffkit.symmetry import Crystal, crystal_from_dict, protostructure_of, search
+from wyckoffkit.symmetry import KNOWN, Crystal, crystal_from_dict, protostructure_of, search
 from wyckoffkit.symmetry.search import kinds
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_known(monkeypatch):
-    monkeypatch.setattr(search, "_KNOWN", {})
+def nothing_is_known():
+    KNOWN.clear()
 
 
 @pytest.fixture
@@ -56,10 +56,10 @@ def test_a_material_with_other_elements_gets_the_label_it_gets_alone(asked):
         assert len(asked) <= 3  # one for each kind that the search can begin at
         alone = []
         for other in others:
-            search._KNOWN.clear()
+            KNOWN.clear()
             alone.append(str(protostructure_of(other)))
         assert together == alone
-        search._KNOWN.clear()
+        KNOWN.clear()
         asked.clear()
 
 
@@ -88,15 +88,28 @@ def test_what_has_no_label_has_none_the_second_time():
 
 
 def test_no_more_is_remembered_than_has_room(monkeypatch, asked):
-    monkeypatch.setattr(search, "_MOST_KNOWN", 3)
+    monkeypatch.setattr(KNOWN, "room", 3)
     for crystal in CRYSTALS[:5]:
         protostructure_of(crystal)
         protostructure_of(CRYSTALS[0])  # used all the time, so that it stays
-    assert len(search._KNOWN) == 3
+    assert len(KNOWN) == 3
     assert len(asked) == 5
     monkeypatch.setattr(search, "_MOST_ATOMS_KNOWN", 1)
     protostructure_of(CRYSTALS[0])
     assert len(asked) == 6
+
+
+def test_what_one_process_has_found_another_does_not_ask_for(asked):
+    KNOWN.news()
+    labels = [str(protostructure_of(crystal)) for crystal in CRYSTALS[:5]]
+    news = KNOWN.news()
+    assert len(news) == len(asked) == 5
+    assert KNOWN.news() == []
+    KNOWN.clear()
+    KNOWN.learn(news)
+    assert [str(protostructure_of(crystal)) for crystal in CRYSTALS[:5]] == labels
+    assert len(asked) == 5
+    assert KNOWN.news() == []  # it was not found here
 
 
 def test_kinds_say_no_more_than_which_atoms_are_alike_and_which_kind_is_rarest():

@@ -25,7 +25,7 @@ import numpy as np
 
 from wyckoffkit.build import build_dataset
 from wyckoffkit.dataset import read_dataset, statistics
-from wyckoffkit.symmetry import crystal_from_dict, protostructure_of, search
+from wyckoffkit.symmetry import KNOWN, crystal_from_dict, protostructure_of
 from wyckoffkit.symmetry.search import ENGINES
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "wbm_structures.jsonl"
@@ -74,7 +74,7 @@ def rate(work: Callable[[Any], object], items: Sequence[Any]) -> float:
 
 def unaided(crystal: Any, **options: Any) -> Any:
     """The protostructure, found as if no crystal had come before."""
-    search._KNOWN.clear()
+    KNOWN.clear()
     return protostructure_of(crystal, **options)
 
 
@@ -127,11 +127,11 @@ def benchmark_file(source: Path) -> None:
     """One file of structures → labels, as users do it and with `build_dataset`; all from the same bytes."""
     from pymatgen.core import Structure
 
-    search._KNOWN.clear()
+    KNOWN.clear()
     start = time.process_time()
     build_dataset([source], source.with_suffix(".h5"))
     ours = N / (time.process_time() - start)
-    print(f"  of {N} structures in a file, the search was made for {len(search._KNOWN)}")
+    print(f"  of {N} structures in a file, the search was made for {len(KNOWN)}")
     size = source.with_suffix(".h5").stat().st_size
     print(f"  build-dataset, json.bz2 → HDF5          {ours:8.0f}   {size / N:.1f} bytes a material")
     for name, work in pymatgen_functions().items():

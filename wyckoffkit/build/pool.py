@@ -15,6 +15,7 @@ from typing import Any
 
 from ..interrupts import starting_workers
 from ..sources import Entry
+from ..symmetry import KNOWN, Answer
 from .options import BuildOptions
 from .work import Shard, work
 
@@ -56,8 +57,12 @@ def run(
             for worker in busy:
                 done = worker.collect()
                 if done:
+                    index, shard, answers = done
+                    for other in pool:
+                        if other is not worker:
+                            other.news.extend(answers)
                     worker.give(ahead.popleft() if ahead else next(tasks, None))
-                    yield done
+                    yield index, shard
     finally:
         for worker in pool:
             worker.stop()
@@ -71,6 +76,8 @@ class _Worker:
         self._labour = labour
         self._timeout = timeout
         self.task: Task | None = None
+        self.news: deque[Answer] = deque(maxlen=KNOWN.room)
+        """What other workers have found, to be told with the next task."""
         self._quarantine: dict[int, str] = {}
         self._deaths: Counter[int] = Counter()
         self._seen = (-1, 0.0)
@@ -101,14 +108,18 @@ class _Worker:
         self._seen = (-1, time.monotonic())
         self._current.value = -1
         with suppress(BrokenPipeError, ConnectionResetError):  # dead already: `collect` sees it
-            self.connection.send((self.task[1], self._quarantine))
+            self.connection.send((self.task[1], self._quarantine, list(self.news)))
+        self.news.clear()
 
-    def collect(self) -> tuple[int, bytes] | None:
-        """The finished task, if it is. A process that is dead or hangs is replaced, and the rest of its task redone."""
+    def collect(self) -> tuple[int, bytes, list[Answer]] | None:
+        """The finished task and what was found on the way, if it is.
+
+        A process that is dead or hangs is replaced, and the rest of its task redone.
+        """
         assert self.task
         try:
             if self.connection.poll():
-                return self.task[0], self.connection.recv_bytes()
+                return self.task[0], *self.connection.recv()
         except (EOFError, ConnectionResetError):
             self._process.join(1)
         if not self._process.is_alive():
@@ -160,5 +171,7 @@ def _serve(connection: Connection, labour: Labour, options: BuildOptions, curren
 
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:
-            entries, quarantine = connection.recv()
-            connection.send_bytes(labour(entries, options, quarantine, begin).to_bytes())
+            entries, quarantine, answers = connection.recv()
+            KNOWN.learn(answers)
+            shard = labour(entries, options, quarantine, begin).to_bytes()
+            connection.send((shard, KNOWN.news()))

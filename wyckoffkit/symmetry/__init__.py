@@ -1,9 +1,11 @@
 """From atoms in a cell to a protostructure, through moyopy or spglib."""
 
 from .crystal import Crystal, crystal_from_dict, crystal_of
+from .known import Answer
 from .search import (
     DEFAULT_SYMPREC,
     ENGINES,
+    KNOWN,
     Flip,
     check_search,
     find_protostructure,
@@ -14,6 +16,8 @@ from .search import (
 __all__ = [
     "DEFAULT_SYMPREC",
     "ENGINES",
+    "KNOWN",
+    "Answer",
     "Crystal",
     "Flip",
     "check_search",

@@ -19,6 +19,7 @@ from ..errors import ProtostructureError, SymmetryError
 from ..protostructure import DEFAULT_PROFILE, ORBITS, Orbit, Protostructure
 from ..spacegroup import SpaceGroup
 from .crystal import Crystal, crystal_of
+from .known import Found, Known
 
 DEFAULT_SYMPREC = 0.1  # Å
 # What pymatgen gives spglib, degrees.
@@ -30,13 +31,8 @@ _PAIR_BLOCK = 1_000_000
 
 _LOGGER = logging.getLogger("moyo")
 
-# (space group, letter of each site, equivalent first site of each site)
-Found = tuple[int, Sequence[str], Sequence[int]]
-
-# What moyopy has found, by all that it was given; the one that was asked for longest ago goes first.
-_KNOWN: dict[tuple[Any, ...], Found] = {}
-# Together some 20 MB for cells like WBM's, 40 at most.
-_MOST_KNOWN = 16_384
+# What moyopy has found in cells of not too many atoms: some 20 MB for cells like WBM's, 40 at most.
+KNOWN = Known(16_384)
 _MOST_ATOMS_KNOWN = 32
 
 
@@ -120,13 +116,11 @@ def _moyopy_or_known(crystal: Crystal, symprec: float, angle_tolerance: float | 
         check_distances(crystal, symprec)
         return _moyopy(crystal, symprec, angle_tolerance)
     key = (crystal.lattice.tobytes(), crystal.frac.tobytes(), kinds(crystal.numbers.tolist()), symprec, angle_tolerance)
-    found = _KNOWN.pop(key, None)
+    found = KNOWN.recall(key)
     if found is None:
         check_distances(crystal, symprec)
         found = _moyopy(crystal, symprec, angle_tolerance)
-        if len(_KNOWN) >= _MOST_KNOWN:
-            _KNOWN.pop(next(iter(_KNOWN)), None)
-    _KNOWN[key] = found
+        KNOWN.remember(key, found)
     return found
 
 
