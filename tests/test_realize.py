@@ -159,6 +159,12 @@ def test_memory_does_not_grow_with_the_labels_that_are_realized_side_by_side(mon
         assert np.array_equal(one.parameters, other.parameters)
 
 
+def test_what_is_kept_of_a_label_with_a_hundred_orbits_is_a_few_megabytes():
+    layout = packing_of(parse_label("A_aP100_1_100a:Fe")).layout
+    arrays = [getattr(some, name) for some in (layout, layout.sites, layout.pairs) for name in some.__slots__]
+    assert 1e6 < sum(array.nbytes for array in arrays if isinstance(array, np.ndarray)) < 5e6
+
+
 @pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_every_group_has_a_crystal_whose_label_is_the_one_asked_for(group):
     asked = some_protostructure(group)

@@ -112,24 +112,24 @@ def _pseudo_inverse(matrix: bytes) -> Floats:
 
 
 @cache
-def _seen_alike(number: int, letter: str, other: str) -> Floats:
+def _seen_alike(number: int, letter: str, other: str) -> tuple[Integers, Floats]:
     """Sites on `other` as the representative of `letter` sees them: one of each set that its site symmetry connects.
 
-    (13, P): the matrix, row by row; the representative's offset less the site's; and how many sites each stands for.
-    The representative itself comes first.
+    (P,) their indices among the sites of `other`, ascending, and (13, P): the matrix, row by row; the representative's
+    offset less the site's; and how many sites each stands for.
     """
     rotations, shifts = _site_symmetry(number, letter)
     seen = sites(number, other)
     if len(rotations) == 1:
-        apart = (sites(number, letter).offsets[0] - seen.offsets).T
-        return np.concatenate([seen.matrices.reshape(-1, 9).T, apart, np.ones((1, apart.shape[1]))])
-    offsets = np.rint(seen.offsets.T * UNIT).astype(np.int64)
-    moved = (rotations @ offsets).transpose(0, 2, 1) + shifts[:, None]
-    names = _names(rotations[:, None] @ seen.matrices.astype(np.int64), moved % UNIT).min(axis=0).tolist()
-    counts = Counter(names)
-    first = [names.index(name) for name in counts]
-    apart = sites(number, letter).offsets[0] - seen.offsets[first]
-    return np.concatenate([seen.matrices[first].reshape(-1, 9).T, apart.T, [list(counts.values())]])
+        chosen, counts = np.arange(len(seen.offsets)), np.ones(len(seen.offsets))
+    else:
+        offsets = np.rint(seen.offsets.T * UNIT).astype(np.int64)
+        moved = (rotations @ offsets).transpose(0, 2, 1) + shifts[:, None]
+        names = _names(rotations[:, None] @ seen.matrices.astype(np.int64), moved % UNIT).min(axis=0).tolist()
+        found = Counter(names)
+        chosen, counts = np.array([names.index(name) for name in found]), np.array(list(found.values()), np.float64)
+    apart = sites(number, letter).offsets[0] - seen.offsets[chosen]
+    return chosen, np.concatenate([seen.matrices[chosen].reshape(-1, 9).T, apart.T, counts[None]])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,10 +149,9 @@ class Pairs:
     itself: NDArray[np.bool_]
     """(P,) the second site is the first."""
     once: Integers
-    """Of each two pairs of orbits that differ in the order only, the first: indices of pairs."""
-    differences: Floats
-    """(3 O, 3 * len(once)) from the parameters of all orbits to the differences of those pairs, less their offsets; the
-    pair runs fastest."""
+    """(P',) of each two pairs of orbits that differ in the order only, the first: indices of pairs."""
+    sites_once: Integers
+    """(2, P') the sites of those pairs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,10 +175,12 @@ class Occupied:
     """(O, 3, 3) from a fractional move of the orbit's first site to the parameters, by its part in free directions."""
     block: Floats
     """(19, O) the matrix of the first site and the projection, row by row; and the amounts."""
+    linear: Floats
+    """(3 O, 3 N) from the parameters of all orbits to the coordinates of all sites, less their offsets."""
     pairs: Pairs
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def occupied(number: int, letters: tuple[str, ...]) -> Occupied:
     """The sites of orbits on these positions, in this order; letters may repeat."""
     parts = [sites(number, letter) for letter in letters]
@@ -191,12 +192,15 @@ def occupied(number: int, letters: tuple[str, ...]) -> Occupied:
     )
     first = np.concatenate([[0], np.cumsum(amounts)[:-1]])
     primitive, inverse = np.flatnonzero(joined.primitive), primitive_basis(number)[1]
+    orbit = np.repeat(np.arange(len(parts)), amounts)
+    linear = np.zeros((len(parts), 3, len(orbit), 3))  # orbit, parameter, site, coordinate
+    linear[orbit, :, np.arange(len(orbit))] = joined.matrices.transpose(0, 2, 1)
     moves = [_parameters_of_moves(number, letter) for letter in letters]
     representatives = joined.matrices[first]
     projections = np.array([projection for _, projection in moves])
     return Occupied(
         joined,
-        np.repeat(np.arange(len(parts)), amounts),
+        orbit,
         primitive,
         (inverse.T @ joined.matrices[primitive], joined.offsets[primitive] @ inverse),
         first,
@@ -204,27 +208,25 @@ def occupied(number: int, letters: tuple[str, ...]) -> Occupied:
         np.array([free for free, _ in moves]),
         projections,
         np.concatenate([representatives.reshape(-1, 9).T, projections.reshape(-1, 9).T, amounts[None]]),
-        _pairs(number, letters, representatives),
+        linear.reshape(3 * len(parts), -1),
+        _pairs(number, letters, first),
     )
 
 
-def _pairs(number: int, letters: tuple[str, ...], representatives: Floats) -> Pairs:
+def _pairs(number: int, letters: tuple[str, ...], first: Integers) -> Pairs:
     n = len(letters)
-    seen = [_seen_alike(number, a, b) for a in letters for b in letters]
-    sizes = np.array([alike.shape[1] for alike in seen])
-    block = np.concatenate(seen, axis=1)
+    chosen, blocks = zip(*[_seen_alike(number, a, b) for a in letters for b in letters], strict=True)
+    sizes = np.array([len(indices) for indices in chosen])
     orbit, other = np.divmod(np.repeat(np.arange(n * n), sizes), n)
     itself = np.zeros(len(orbit), np.bool_)
-    itself[(np.cumsum(sizes) - sizes)[:: n + 1]] = True
+    itself[(np.cumsum(sizes) - sizes)[:: n + 1]] = True  # the representative is the first site of its own orbit
     once = np.flatnonzero(orbit <= other)
-    differences = np.zeros((n, 3, 3, len(once)))  # orbit, parameter, coordinate, pair
-    each = np.arange(len(once))
-    differences[orbit[once], :, :, each] = representatives[orbit[once]].transpose(0, 2, 1)
-    differences[other[once], :, :, each] -= block[:9, once].reshape(3, 3, -1).transpose(2, 1, 0)
-    return Pairs(orbit, other, block, itself, once, differences.reshape(3 * n, -1))
+    sites_once = np.stack([first[orbit[once]], first[other[once]] + np.concatenate(chosen)[once]])
+    return Pairs(orbit, other, np.concatenate(blocks, axis=1), itself, once, sites_once)
 
 
 def place(layout: Occupied, parameters: Floats) -> Floats:
     """Fractional coordinates (K, N, 3) for K choices of the parameters (K, O, 3)."""
-    moved: Floats = (layout.sites.matrices @ parameters[:, layout.orbit, :, None])[..., 0] + layout.sites.offsets
-    return moved
+    placed: Floats = (parameters.reshape(len(parameters), -1) @ layout.linear).reshape(len(parameters), -1, 3)
+    placed += layout.sites.offsets
+    return placed

@@ -9,7 +9,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from .orbits import Occupied
+from .orbits import Occupied, place
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -31,6 +31,35 @@ def nearby_cells(crystal_system: str) -> Floats:
     """(H, 3) neighbouring cells to look into, one of each opposite two."""
     oblique = _OBLIQUE_AXES.get(crystal_system, (0, 0, 0))
     return np.array([s for s in TRANSLATIONS if not np.any(s[np.equal(oblique, 0)])]).reshape(-1, 3)
+
+
+def times(matrices: Floats, vectors: Floats) -> Floats:
+    """Matrices (n, 3, ...) times vectors (3, ...).
+
+    Sums over three coordinates are written out: a library would order them by the size of the array, and a crystal
+    would depend, in its last bit, on what is worked on beside it.
+    """
+    product: Floats = matrices[:, 0] * vectors[0]
+    product += matrices[:, 1] * vectors[1]
+    product += matrices[:, 2] * vectors[2]
+    return product
+
+
+def square(vectors: Floats) -> Floats:
+    """Of vectors (3, ...)."""
+    product: Floats = vectors[0] * vectors[0]
+    product += vectors[1] * vectors[1]
+    product += vectors[2] * vectors[2]
+    return product
+
+
+def combined(cells: Floats, vectors: Floats) -> Floats:
+    """Sums (H, ...) of three cell vectors, or of what belongs to them (3, ...), for cells (H, 3)."""
+    a, b, c = cells.T.reshape(3, -1, *[1] * (vectors.ndim - 1))
+    sums: Floats = a * vectors[0]
+    sums += b * vectors[1]
+    sums += c * vectors[2]
+    return sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,20 +86,21 @@ class Packing:
         (K, P') between the sites of each of the layout's pairs that is there once, infinite for a site and itself; and
         (K, 13) the lengths of the shortest translations.
         """
-        pairs, k = self.layout.pairs, len(lattices)
-        apart = (parameters.reshape(k, -1) @ pairs.differences).reshape(k, 3, -1)
-        apart += pairs.block[9:12, pairs.once]
+        pairs, coordinates = self.layout.pairs, place(self.layout, parameters)
+        first, second = pairs.sites_once
+        apart = coordinates.take(first, axis=1)
+        apart -= coordinates.take(second, axis=1)
         apart -= np.rint(apart)
-        vectors = lattices.transpose(0, 2, 1) @ apart
-        squares = np.einsum("kcp,kcp->kp", vectors, vectors)
+        vectors = apart @ lattices
+        squares = np.einsum("kpc,kpc->kp", vectors, vectors)
         cells = nearby_cells(self.crystal_system)
         if len(cells):
             moves = cells @ lattices  # (K, H, 3)
-            lengthened = np.abs(moves @ vectors)
+            lengthened = np.abs(moves @ vectors.transpose(0, 2, 1))
             lengthened *= -2
             lengthened += np.einsum("khc,khc->kh", moves, moves)[:, :, None]
             squares += np.minimum(lengthened.min(axis=1), 0.0)
-        squares[:, pairs.itself[pairs.once]] = np.inf
+        squares[:, first == second] = np.inf
         translations = TRANSLATIONS @ lattices
         lengths = np.einsum("khc,khc->kh", translations, translations)
         return np.sqrt(np.maximum(squares, 0.0, out=squares), out=squares), np.sqrt(lengths, out=lengths)

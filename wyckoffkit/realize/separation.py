@@ -1,8 +1,7 @@
 """Moving atoms apart within their Wyckoff positions, in crystals of many protostructures at once.
 
 The pairs of sites of all protostructures lie side by side in one row of an array, and every sum over a crystal's pairs
-runs in the order of its own: a crystal does not depend, to the last bit, on which others are worked on beside it. So
-sums over three coordinates are written out too; a library would order them by the size of the array.
+runs in the order of its own: a crystal does not depend, to the last bit, on which others are worked on beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .cells import SYSTEMS, allowed_strain
-from .packing import TRANSLATIONS, Packing, nearby_cells
+from .packing import TRANSLATIONS, Packing, combined, nearby_cells, square, times
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -257,60 +256,40 @@ def _gathered(starts: Sequence[Start]) -> _Crowd:
     )
 
 
-def _times(matrices: Floats, vectors: Floats) -> Floats:
-    """Matrices (3, 3, ...) times vectors (3, ...)."""
-    product: Floats = matrices[:, 0] * vectors[0]
-    product += matrices[:, 1] * vectors[1]
-    product += matrices[:, 2] * vectors[2]
-    return product
-
-
-def _square(vectors: Floats) -> Floats:
-    """Of vectors (3, ...)."""
-    square: Floats = vectors[0] * vectors[0]
-    square += vectors[1] * vectors[1]
-    square += vectors[2] * vectors[2]
-    return square
-
-
 def _contacts(crowd: _Crowd) -> _Contacts:
     """Nearest images and distances."""
     shape = (3, 3, 1, -1)
-    first = _times(crowd.orbits[:9].reshape(shape), crowd.parameters)
-    second = _times(crowd.pairs[:9].reshape(shape), crowd.parameters[:, :, crowd.other])
+    first = times(crowd.orbits[:9].reshape(shape), crowd.parameters)
+    second = times(crowd.pairs[:9].reshape(shape), crowd.parameters[:, :, crowd.other])
     apart = first[:, :, crowd.orbit]
     apart -= second
     apart += crowd.pairs[9:12, None]
     apart -= np.rint(apart)
-    vectors = _times(crowd.lattices.swapaxes(0, 1)[..., crowd.owner_of_pair], apart)
+    lattices = crowd.lattices[..., crowd.owner_of_pair]
+    vectors = times(lattices.swapaxes(0, 1), apart)
     for system, owners, rows in crowd.systems():
         cells = nearby_cells(system)
         if len(cells):
-            moves = _combined(cells, crowd.lattices[..., owners])[..., crowd.owner_of_pair[rows] - owners.start]
-            vectors[..., rows] += _nearer(moves, vectors[..., rows])
-    distances = np.sqrt(_square(vectors))
+            lengths = square(combined(cells, crowd.lattices[..., owners]).swapaxes(0, 1))
+            lengths = lengths[..., crowd.owner_of_pair[rows] - owners.start]
+            vectors[..., rows] += _nearer(cells, lengths, lattices[..., rows], vectors[..., rows])
+    distances = np.sqrt(square(vectors))
     distances[:, crowd.itself] = np.inf
-    translations = _combined(TRANSLATIONS, crowd.lattices)
-    return _Contacts(vectors, distances, translations, np.sqrt(_square(translations.swapaxes(0, 1))))
+    translations = combined(TRANSLATIONS, crowd.lattices)
+    return _Contacts(vectors, distances, translations, np.sqrt(square(translations.swapaxes(0, 1))))
 
 
-def _combined(cells: Floats, lattices: Floats) -> Floats:
-    """Sums (H, 3, K, L) of cell vectors, for cells (H, 3) and lattices (3, 3, K, L)."""
-    a, b, c = cells.T[..., None, None, None]
-    moves: Floats = a * lattices[0] + b * lattices[1] + c * lattices[2]
-    return moves
+def _nearer(cells: Floats, lengths: Floats, lattices: Floats, vectors: Floats) -> Floats:
+    """What is to be added to vectors (3, K, R) to come to the nearest image.
 
-
-def _nearer(moves: Floats, vectors: Floats) -> Floats:
-    """Of moves (H, 3, K, R) and their opposites the one that shortens each vector (3, K, R) most, or 0."""
-    along = _times(moves, vectors)
-    lengthened = _square(moves.swapaxes(0, 1))
-    lengthened -= 2 * np.abs(along)
+    Of the neighbouring cells (H, 3), whose squared lengths are (H, K, R), and their opposites; lattices (3, 3, K, R).
+    """
+    along = combined(cells, times(lattices, vectors))
+    lengthened = lengths - 2 * np.abs(along)
     which = lengthened.argmin(axis=0)
     k, r = np.ogrid[: which.shape[0], : which.shape[1]]
     signs = np.where(lengthened[which, k, r] < 0, -np.sign(along[which, k, r]), 0.0)
-    nearer: Floats = signs * moves[which, :, k, r].transpose(2, 0, 1)
-    return nearer
+    return times(lattices.swapaxes(0, 1), signs * cells.T[:, which])
 
 
 def _least(crowd: _Crowd, contacts: _Contacts, of: Floats, own: Floats) -> Floats:
@@ -329,8 +308,8 @@ def _push(crowd: _Crowd, contacts: _Contacts) -> None:
     weighted = weights * contacts.vectors
     touching = np.add.reduceat((overlap > 0) * counts, crowd.orbit_starts, axis=1)
     pushes = np.add.reduceat(weighted, crowd.orbit_starts, axis=2) / np.maximum(touching / _SHARED, 1.0)
-    moves = _times(_inverse(crowd.lattices).swapaxes(0, 1)[..., crowd.of_orbit], pushes)
-    crowd.parameters = crowd.parameters + _STEP * _times(crowd.orbits[9:18].reshape(3, 3, 1, -1), moves)
+    moves = times(_inverse(crowd.lattices).swapaxes(0, 1)[..., crowd.of_orbit], pushes)
+    crowd.parameters = crowd.parameters + _STEP * times(crowd.orbits[9:18].reshape(3, 3, 1, -1), moves)
     weighted *= amounts[crowd.orbit]
     virial = np.add.reduceat(weighted[:, None] * contacts.vectors, crowd.starts, axis=3)
     pressed = np.maximum(crowd.own[0] - contacts.lengths, 0.0) / contacts.lengths * crowd.scale[0]
@@ -361,5 +340,5 @@ def _strained(lattices: Floats, strains: Floats) -> Floats:
     # Traceless strains keep the volume to first order; the rest is scaled away.
     minors = _cross(e[1], e[2])
     grown = e[0, 0] * minors[0] + e[0, 1] * minors[1] + e[0, 2] * minors[2]
-    strained: Floats = np.stack([_times(e.swapaxes(0, 1), row) for row in lattices]) / np.cbrt(grown)
+    strained: Floats = np.stack([times(e.swapaxes(0, 1), row) for row in lattices]) / np.cbrt(grown)
     return strained
