@@ -22,7 +22,7 @@ from wyckoffkit.interrupts import EXIT_CODE
 
 TOOL = [sys.executable, "-m", "wyckoffkit.cli.main"]
 LABELS = Path(__file__).with_name("data") / "wbm_labels.txt"
-# These come before the first line that can answer.
+# These come before the first line that can answer. After the last one, Python dies of the signal, and says nothing.
 FIRST_FILES = r"/(__editable__\w+|wyckoffkit/__init__|cli/(__init__|main)|wyckoffkit/interrupts|__main__)\.py$"
 
 
@@ -47,14 +47,14 @@ def interrupt(process: subprocess.Popen[str]) -> str:
 
 
 def told(process: subprocess.Popen[str], error: str) -> str:
-    """How it ended: "start" (Python itself was starting), "end" (too late), or "told", in one sentence."""
+    """How it ended: "told" in one sentence, "done" before, or with Python itself starting or ending: "python"."""
     if process.returncode == 0:
         assert "interrupted" not in error
-        return "end"
+        return "done"
     frames = re.findall(r'File "(/[^"]+)"', error)
     ours = [file for file in frames if "/lib/python" not in file or "site-packages" in file]
     if process.returncode != EXIT_CODE and "interrupted" not in error and all(re.search(FIRST_FILES, f) for f in ours):
-        return "start"
+        return "python"
     assert "Traceback" not in error, error
     assert error.count("interrupted; ") == 1, error
     assert process.returncode == EXIT_CODE
