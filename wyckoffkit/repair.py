@@ -15,7 +15,8 @@ from math import gcd
 
 from .elements import ATOMIC_NUMBER, SYMBOLS
 from .errors import LabelError, ProtostructureError
-from .label import MAX_ORBITS, format_label
+from .label import format_label
+from .label_rules import MAX_ORBITS
 from .protostructure import FORMULA_LETTERS, Orbit, Protostructure, Prototype, check_constrained
 from .spacegroup import SpaceGroup
 
