@@ -12,7 +12,7 @@ from wyckoffkit import Protostructure, ProtostructureError, WyckoffkitError, for
 
 from ..model import Model
 from ..reference import prototype_labels
-from ..reweighting import Novelty, Reweighting, fit, novelty
+from ..reweighting import Located, Reweighting, fit, novelty
 from ..sample.draw import iterate
 from ..score.scorer import Scorer
 
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 
 REPEATS = 4
 AT_ONCE = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class Located:
-    """Materials in the plane that weights are a function of."""
-
-    novelty: Array
-    """(N,)."""
-    bits: Array
-    """(N,) float64."""
-
-    def shares(self) -> Array:
-        """(3,) of each `Novelty`."""
-        return np.bincount(self.novelty, minlength=len(Novelty)) / max(len(self.novelty), 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,14 +34,15 @@ class Fitted:
 
     def bits(self) -> tuple[float, float, float]:
         """(model's own bits a material, with the weights, standard error of the difference) of the test materials."""
-        gained = np.log2(self.reweighting.weight(self.test.novelty, self.test.bits))
+        gained = np.log2(self.reweighting.density_ratio(self.test.space_group, self.test.novelty, self.test.bits))
         own = float(self.test.bits.mean())
         return own, own - float(gained.mean()), float(gained.std(ddof=1) / np.sqrt(len(gained)))
 
     def acceptance(self) -> float:
         """Share of the samples that stay."""
         weight = self.reweighting.weight(self.drawn.novelty, self.drawn.bits)
-        return float(weight.mean() / self.reweighting.bound)
+        factor = np.take(self.reweighting.group_factor, self.drawn.space_group)
+        return float((weight * factor).sum() / factor.sum() / self.reweighting.bound)
 
 
 def locate(
@@ -68,7 +55,10 @@ def locate(
     bits = [score.bits for score in scorer.score(known, progress=progress)]
     progress(len(protostructures) - len(known))
     reference = model.reference
-    return Located(novelty(~reference.knows_labels(labels), ~reference.knows_prototypes(prototypes)), np.array(bits))
+    groups = np.array([p.space_group.number for p in known], dtype=np.int64)
+    return Located(
+        groups, novelty(~reference.knows_labels(labels), ~reference.knows_prototypes(prototypes)), np.array(bits)
+    )
 
 
 def _is_known(scorer: Scorer, protostructure: Protostructure) -> bool:
@@ -110,9 +100,7 @@ def fit_weights(
             locate(model, scorer, materials[start : start + AT_ONCE], progress)
             for start in range(0, len(materials), AT_ONCE)
         ]
-        parts.append(Located(*(np.concatenate([getattr(b, name) for b in blocks]) for name in ("novelty", "bits"))))
+        names = ("space_group", "novelty", "bits")
+        parts.append(Located(*(np.concatenate([getattr(block, name) for block in blocks]) for name in names)))
     drawn, fitted_to, measured = parts
-    weights = fit(
-        (fitted_to.novelty, fitted_to.bits), (drawn.novelty, drawn.bits), bins=bins, exact=exact, repeats=REPEATS
-    )
-    return Fitted(weights, fitted_to, drawn, measured)
+    return Fitted(fit(fitted_to, drawn, bins=bins, exact=exact, repeats=REPEATS), fitted_to, drawn, measured)

@@ -51,9 +51,13 @@ def main(
         bool, typer.Option("--novel-only", "--exclude-training", help="Only labels that the training set lacks.")
     ] = False,
     reweight: Annotated[
-        bool,
-        typer.Option("--reweight", help="As often new, at each likelihood, as held-out data; slower (see the docs)."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--reweight/--own-law",
+            help="As often new, at each likelihood, as held-out data; or by the model's own law, which is faster. "
+            "Default: reweighted where the model has weights for it and no condition below is asked for.",
+        ),
+    ] = None,
     distinct: Annotated[bool, typer.Option("--distinct", help="No label twice.")] = False,
     elements: Annotated[str | None, typer.Option(help="Only these elements, as Li,O,Fe.", rich_help_panel=ASK)] = None,
     require: Annotated[str | None, typer.Option(help="All of these elements.", rich_help_panel=ASK)] = None,

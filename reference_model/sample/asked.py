@@ -44,8 +44,10 @@ class Conditions:
     guidance: float | None = None
     """How far: 1 is the law at that number, more goes beyond."""
     novel_only: bool = False
-    reweight: bool = False
-    """As often new, at each likelihood, as held-out data: by the weights that were fitted to the model."""
+    reweight: bool | None = None
+    """As often new, at each likelihood, as held-out data: by the weights that were fitted to the model. None: where it
+    has some and no condition is asked for that needs particles; False: the model's own law.
+    """
 
     def energy(self) -> EnergyRange | float | None:
         if self.e_form is None:
@@ -62,6 +64,20 @@ class Conditions:
         return Request.of(
             space_group=self.space_groups, prototype=self.prototype, **{name: getattr(self, name) for name in names}
         )
+
+    def is_free(self) -> bool:
+        """Whether any sampler can draw samples one by one: nothing but space groups and novelty is asked for."""
+        finished = self.no_collapse or self.charge_neutral or isinstance(self.energy(), EnergyRange)
+        return self.request().is_plain and not finished
+
+    def reweights(self, model: Model) -> bool:
+        """Whether samples follow the weights for novelty. WyckoffkitError for a law that none were fitted to."""
+        steered = isinstance(self.energy(), float)
+        if self.reweight and steered:
+            raise WyckoffkitError("the weights for novelty are those of the model's own law, not of a steered one")
+        if self.reweight is not None:
+            return self.reweight
+        return model.checkpoint.reweighting is not None and self.is_free() and not steered
 
     def filters(self, model: Model) -> list[Filter]:
         """Those that only finished materials can be asked, but for novelty and its weights."""
@@ -101,12 +117,11 @@ def iterate(
     asked = Conditions(**conditions)
     energy = asked.energy()
     seen = (seen if seen is not None else set()) if distinct else None
+    reweights = asked.reweights(model)
     if isinstance(energy, float):
-        if asked.reweight:
-            raise WyckoffkitError("the weights for novelty are those of the model's own law, not of a steered one")
         model = guided(model, energy, 1.0 if asked.guidance is None else asked.guidance)
     request, wanted = asked.request(), asked.filters(model)
-    if request.is_plain and not wanted:
+    if asked.is_free():
         return iterate_free(
             model,
             n,
@@ -119,14 +134,14 @@ def iterate(
             batch_size=batch_size,
             space_groups=asked.space_groups,
             novel_only=asked.novel_only,
-            reweight=asked.reweight,
+            reweight=reweights,
             seen=seen,
         )
     if sampler not in ("auto", "jump"):
         raise WyckoffkitError(f"conditions are met by the jump sampler, not by {sampler}")
     if asked.novel_only:
         wanted = [filters.novel(model), *wanted]
-    if asked.reweight:
+    if reweights:
         wanted = [*wanted, filters.reweighted(model)]
     return iterate_request(
         model, n, request, wanted=wanted, seen=seen, seed=seed, first=first, tally=tally, fulfilment=fulfilment

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ..model import Model, load_model
 from ..reference import fingerprint
 from ..train.processes import own_device, process_group, rank
-from .asked import iterate
+from .asked import Conditions, iterate
 from .conditioned import Fulfilment
 from .draw import Sample, Tally
 from .filters import Energies
@@ -40,7 +40,7 @@ def run(
     batch_size: int = 512,
     space_groups: Sequence[int] | None = None,
     novel_only: bool = False,
-    reweight: bool = False,
+    reweight: bool | None = None,
     distinct: bool = False,
     conditions: Mapping[str, Any] | None = None,
     device: str = "cpu",
@@ -51,6 +51,7 @@ def run(
     place = own_device(device)
     with process_group(place):
         model = load_model(checkpoint, place)
+        asked = {"space_groups": space_groups, "novel_only": novel_only, **(conditions or {})}
         chosen = {
             "n": n,
             "seed": seed,
@@ -58,7 +59,7 @@ def run(
             "n_steps": n_steps,
             "space_groups": list(space_groups) if space_groups else None,
             "novel_only": novel_only,
-            **_law(model, reweight=reweight, distinct=distinct),
+            **_law(model, distinct=distinct, reweight=Conditions(**asked, reweight=reweight).reweights(model)),
             "conditions": {name: value for name, value in (conditions or {}).items() if value is not None},
         }
         writer = _writer(model, out, chosen, force=force)
@@ -68,13 +69,13 @@ def run(
             writer.close()
 
 
-def _law(model: Model, *, reweight: bool, distinct: bool) -> dict[str, Any]:
+def _law(model: Model, *, distinct: bool, reweight: bool) -> dict[str, Any]:
     """What is asked of the samples beyond conditions, with a digest of the weights, on which they depend."""
-    asked: dict[str, Any] = {"distinct": True} if distinct else {}
+    asked: dict[str, Any] = {"distinct": distinct, "reweight": reweight}
     if reweight and model.checkpoint.reweighting is not None:
         weights = json.dumps(model.checkpoint.reweighting.to_dict()).encode()
         asked["weights"] = hashlib.sha256(weights).hexdigest()
-    return {**asked, "reweight": True} if reweight else asked
+    return asked
 
 
 def _writer(model: Model, out: Path | None, chosen: dict[str, Any], *, force: bool) -> Writer:

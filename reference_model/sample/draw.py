@@ -108,6 +108,7 @@ def iterate(
     draw = choose_sampler(model, sampler, n_steps)
     groups = group_law(model, space_groups)
     thinning = Thinning(model) if reweight else None
+    groups = thinning.group_law(groups) if thinning else groups
     tally = tally if tally is not None else Tally()
     left, vain = n, 0
     if left == 0:

@@ -47,8 +47,14 @@ class Thinning:
         return (level < weight).tolist()  # type: ignore[no-any-return]
 
     def weights(self, protostructures: Sequence[Protostructure], labels: Sequence[str]) -> Array:
-        """(N,) float64."""
-        return self.reweighting.weight(self._novelty(labels), self._bits(protostructures))
+        """(N,) float64: the reweighted law over the model's own."""
+        groups = np.array([p.space_group.number for p in protostructures], dtype=np.int64)
+        return self.reweighting.density_ratio(groups, self._novelty(labels), self._bits(protostructures))
+
+    def group_law(self, law: Array) -> Array:
+        """p(s) (231,) to draw space groups by, so that those of the samples that stay have the law given."""
+        tilted = law * np.array(self.reweighting.group_factor)
+        return tilted / tilted.sum()  # type: ignore[no-any-return]
 
     def _bits(self, protostructures: Sequence[Protostructure]) -> Array:
         return np.array([score.bits for score in self.scorer.score(protostructures)])

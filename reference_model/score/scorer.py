@@ -130,7 +130,7 @@ class Scorer:
         listed = {name: values.tolist() for name, values in parts.items()}
         listed.setdefault("token_count_bits", [None] * len(labels))
         novel = ~contains(self.model.reference.labels, keys)
-        reweighted = self._reweighted(total.numpy(), labels, novel)
+        reweighted = self._reweighted(columns.space_group, total.numpy(), labels, novel)
         return [
             Score(
                 label=label,
@@ -144,13 +144,16 @@ class Scorer:
             for i, label in enumerate(labels)
         ]
 
-    def _reweighted(self, bits: Array, labels: Sequence[str], novel: Array) -> list[float] | list[None]:
+    def _reweighted(
+        self, space_group: Array, bits: Array, labels: Sequence[str], novel: Array
+    ) -> list[float] | list[None]:
         """-log2 of p times its weight, (N,)."""
         weights = self.model.checkpoint.reweighting
         if weights is None or (weights.exact, weights.repeats) != (self.exact, self.repeats):
             return [None] * len(labels)
         new_prototype = ~self.model.reference.knows_prototypes(prototype_labels(labels, self.profile))
-        return (bits - np.log2(weights.weight(novelty(novel, new_prototype), bits))).tolist()  # type: ignore[no-any-return]
+        ratio = weights.density_ratio(space_group, novelty(novel, new_prototype), bits)
+        return (bits - np.log2(ratio)).tolist()  # type: ignore[no-any-return]
 
     def _n_settings(self, columns: WyckoffColumns) -> Array:
         if self.augmentation is None:

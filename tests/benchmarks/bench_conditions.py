@@ -100,7 +100,7 @@ def main() -> None:
         if name in done:
             continue
         fulfilment, begun = Fulfilment(), time.process_time()
-        samples = list(iterate(model, arguments.n, fulfilment=fulfilment, **request))
+        samples = list(iterate(model, arguments.n, fulfilment=fulfilment, reweight=False, **request))
         seconds = time.process_time() - begun
         met = proportion(sum(is_met(s.protostructure) for s in samples), len(samples))
         row = {

@@ -1,9 +1,9 @@
 """The table of docs/results.md: real data, the shipped model and bad generators, by one evaluation each.
 
 `python tests/benchmarks/bench_controls.py DATA.h5 FOLDER` writes into FOLDER what is not there yet (labels: held-out,
-resampled, shuffled-elements, random-valid, and samples of the shipped model, by its own law and reweighted), evaluates
+resampled, shuffled-elements, random-valid, and samples of the shipped model, reweighted and by its own law), evaluates
 each against the shipped reference into FOLDER/*.json and *.html, writes FOLDER/compare.html, and prints Markdown. To
-measure new weights, remove FOLDER/shipped.txt and FOLDER/reweighted.txt. CPU seconds of each evaluation go to stderr.
+measure new weights, remove FOLDER/shipped.txt and FOLDER/own-law.txt. CPU seconds of each evaluation go to stderr.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from reference_model.evaluate.shares import MEMORY
 from reference_model.extractor.weights import read_extractor
 from reference_model.report import render, render_comparison
 
-DRAWN = {"shipped": (), "reweighted": ("--reweight",)}
+DRAWN = {"shipped": ("--reweight",), "own-law": ("--own-law",)}
 SETS = ("held-out", "resampled", *DRAWN, "shuffled-elements", "random-valid")
 SHOWN = (
     "valid",
@@ -78,8 +78,8 @@ def measure(folder: Path) -> None:
     for name in SETS:
         start = time.process_time()
         samples = read_samples(folder / f"{name}.txt")
-        command = f"python -m reference_model.evaluate {name}.txt" + " --model shipped" * (name == "shipped")
-        model = Path(SHIPPED) if name == "shipped" else None
+        command = f"python -m reference_model.evaluate {name}.txt" + " --model shipped" * (name == "own-law")
+        model = Path(SHIPPED) if name == "own-law" else None
         found = evaluate(samples, reference, extractor=extractor, command=command, model=model)
         content = _without_nan(found.to_dict())
         _write(folder / f"{name}.json", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
@@ -114,10 +114,13 @@ def cell(estimate: Any, factor: float) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("-n", type=int, default=10_000)
     options = parser.parse_args()
+    if options.folder is None:
+        print("skipped: give it a dataset of WBM and a folder (see --help)")
+        return
     torch.set_num_threads(1)
     make_labels(options.data, options.folder, options.n)
     measure(options.folder)
@@ -125,7 +128,7 @@ def main() -> None:
     report = render_comparison([name for name, _ in contents], plots(contents), html_table(contents))
     _write(options.folder / "compare.html", report)
     print(markdown(rows(contents)))
-    found = dict(contents)["shipped"]["likelihoods"]
+    found = dict(contents)["own-law"]["likelihoods"]
     for name, estimate in {**found["bits_a_material"], **found["differences"]}.items():
         print(f"bits a material, {name}: {cell(estimate, 1.0)}")
 

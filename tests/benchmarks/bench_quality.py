@@ -58,12 +58,15 @@ def rows(d3pm: Model, jump: Model, n: int, n_ancestral: int) -> Iterator[tuple[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("d3pm", type=Path)
-    parser.add_argument("jump", type=Path)
+    parser.add_argument("d3pm", type=Path, nargs="?")
+    parser.add_argument("jump", type=Path, nargs="?")
     parser.add_argument("-n", type=int, default=1000)
     parser.add_argument("--ancestral", type=int, default=300)
     parser.add_argument("-o", type=Path, help="Append rows as JSON lines; rows that are there are not measured again.")
     arguments = parser.parse_args()
+    if arguments.jump is None:
+        print("skipped: give it a d3pm and a jump model (see --help)")
+        return
     torch.set_num_threads(1)
     done = set()
     if arguments.o and arguments.o.exists():

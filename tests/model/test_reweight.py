@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from reference_model.config import ModelConfig, TrainConfig
 from reference_model.model import load_model
 from reference_model.reference import read_reference, write_reference
 from reference_model.reweight.app import app
-from reference_model.reweighting import FEWEST, Novelty, Reweighting, fit
+from reference_model.reweighting import FEWEST, Located, Novelty, Reweighting, fit
 from reference_model.sample import command, iterate
 from reference_model.sample import draw as free
 from reference_model.sample.thinning import Thinning
@@ -35,7 +34,7 @@ from wyckoffkit.encoding import to_columns
 
 SMALL = {"hidden_size": 16, "n_heads": 2, "n_layers": 1, "n_elements": 20, "max_count": 5}
 N = 900
-KNOWN_AND_NEW = Reweighting(((20.0,), (), ()), ((0.2, 0.4), (1.5,), (0.3,)), exact=0, repeats=1)
+KNOWN_AND_NEW = Reweighting(((20.0,), (), ()), ((0.2, 0.4), (1.5,), (0.3,)), (1.0,) * 231, exact=0, repeats=1)
 
 
 def dataset_file(folder, seed=0):
@@ -81,7 +80,7 @@ located = st.lists(st.tuples(st.sampled_from(list(Novelty)), st.floats(0, 60)), 
 @given(located, located, st.integers(1, 5))
 def test_a_cells_weight_is_its_share_held_out_over_its_share_drawn(held_out, drawn, bins):
     sides = [tuple(map(np.array, zip(*side, strict=True))) for side in (held_out, drawn)]
-    found = fit(*sides, bins=bins, exact=0, repeats=1)
+    found = fit(*(Located(np.ones(len(k), dtype=int), k, b) for k, b in sides), bins=bins, exact=0, repeats=1)
     n_cells = sum(map(len, found.weights))
     for kind in Novelty:
         n_kind = (sides[0][0] == kind).sum()
@@ -97,6 +96,23 @@ def test_a_cells_weight_is_its_share_held_out_over_its_share_drawn(held_out, dra
     assert found.bound == found.largest(np.array(Novelty)).max()
 
 
+def test_factors_of_space_groups_bring_back_their_law():
+    rng = np.random.default_rng(0)
+    group = rng.choice([2, 62, 225], p=[0.1, 0.3, 0.6], size=60_000)
+    kind = np.where(rng.random(len(group)) < np.where(group == 225, 0.9, 0.3), Novelty.KNOWN, Novelty.NEW)
+    drawn = Located(group, kind, rng.normal(20, 2, len(group)))
+    held_out = Located(np.full(2000, 62), np.repeat([0, 1], [300, 1700]), rng.normal(20, 2, 2000))
+    found = fit(held_out, drawn, exact=0, repeats=1)
+    ratio = found.density_ratio(drawn.space_group, drawn.novelty, drawn.bits)
+    assert ratio.mean() == pytest.approx(1, abs=0.01)
+    for s in (2, 62, 225):
+        assert ratio[group == s].mean() == pytest.approx(1, abs=0.02)
+        # Without its factor a group of much that is known would lose half of its samples.
+    assert found.weight(drawn.novelty, drawn.bits)[group == 225].mean() < 0.7
+    known = ratio[drawn.novelty == Novelty.KNOWN].sum() / len(ratio)
+    assert known == pytest.approx(0.15, abs=0.01)
+
+
 def test_weights_survive_json_and_checkpoint():
     assert Reweighting.from_dict(json.loads(json.dumps(KNOWN_AND_NEW.to_dict()))) == KNOWN_AND_NEW
 
@@ -110,6 +126,8 @@ def test_weights_survive_json_and_checkpoint():
         {"edges": [[2.0, 1.0], [], []], "weights": [[1.0, 1.0, 1.0], [1.0], [1.0]]},
         {"edges": "none"},
         {"exact": None},
+        {"group_factor": [1.0] * 230},
+        {"group_factor": [-1.0] * 231},
     ],
 )
 def test_what_are_no_weights_is_refused(change):
@@ -133,7 +151,7 @@ def test_samples_follow_the_models_law_times_the_weights(run_folder):
 
 def test_thinning_passes_over_samples_and_changes_none(run_folder):
     model = weighted(run_folder)
-    own = list(islice(iterate(model, 400, seed=3), 400))
+    own = list(iterate(model, 400, seed=3, reweight=False))
     kept = list(iterate(model, 60, seed=3, reweight=True, batch_size=64))
     assert kept == [own[s.number] for s in kept]
     assert kept == list(iterate(model, 60, seed=3, reweight=True, batch_size=200))
@@ -197,7 +215,8 @@ def test_fitted_weights_bring_novelty_to_that_of_held_out_data(run_folder, data,
     known = model.reference.knows_labels(format_label(p.canonical()) for p in materials[N - 330 : N - 30])
     assert (kinds(kept) == Novelty.KNOWN).mean() == pytest.approx(known.mean(), abs=0.12)
     scores = Scorer(model, exact=0, repeats=4).score([s.protostructure for s in kept[:20]])
-    weights = model.checkpoint.reweighting.weight(kinds(kept[:20]), np.array([s.bits for s in scores]))
+    groups = np.array([s.protostructure.space_group.number for s in kept[:20]])
+    weights = model.checkpoint.reweighting.density_ratio(groups, kinds(kept[:20]), np.array([s.bits for s in scores]))
     assert [s.reweighted_bits for s in scores] == pytest.approx([s.bits for s in scores] - np.log2(weights))
     assert Scorer(model, exact=2).score([kept[0].protostructure])[0].reweighted_bits is None
 
@@ -219,6 +238,15 @@ def test_data_that_the_model_was_not_trained_on_is_refused(run_folder, tmp_path)
     done = call(run_folder, dataset_file(tmp_path, seed=1))
     assert done.exit_code == 1
     assert "is not what the model was trained on" in done.stderr
+
+
+def test_free_samples_are_reweighted_where_the_model_has_weights_and_others_are_not(run_folder):
+    model, own = weighted(run_folder), load_model(run_folder)
+    assert list(iterate(model, 20, seed=7)) == list(iterate(model, 20, seed=7, reweight=True))
+    assert list(iterate(own, 20, seed=7)) == list(iterate(model, 20, seed=7, reweight=False))
+    conditioned = {"max_atoms": 12, "seed": 7}
+    assert list(iterate(model, 8, **conditioned)) == list(iterate(own, 8, **conditioned))
+    assert list(iterate(model, 8, **conditioned)) != list(iterate(model, 8, **conditioned, reweight=True))
 
 
 def test_a_model_without_weights_says_how_it_gets_them(run_folder):
@@ -252,7 +280,7 @@ def test_an_interrupted_file_continues_to_the_same_samples(run_folder, tmp_path,
 
     told = draw(tmp_path / "whole.txt")
     assert ("passed over as repeated" in told) == ("distinct" in options)
-    assert ("passed over by weight" in told) == ("reweight" in options)
+    assert "passed over by weight" in told  # without --own-law too
     write, calls = command.FileWriter.write, []
 
     def interrupted(self, samples, counts):
