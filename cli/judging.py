@@ -18,7 +18,7 @@ from wyckoffkit.protostructure import Protostructure
 
 def _load_model() -> Any:
     try:
-        return import_module("reference_model.sample.model").load_model()
+        return import_module("reference_model.model").load_model()
     except ImportError as error:
         raise RealizationError(
             f"candidates are sampled and ranked with PyTorch: pip install 'wyckoffkit[model]' ({error})"
