@@ -230,7 +230,7 @@ def test_sorting_ranks_and_json_holds_the_parts(path, labels):
     bound = invoke("-", "--checkpoint", path, "--json", "--exact", 0, input=good[0])
     assert not json.loads(bound.stdout)["exact"]
     assert set(rows[0]) == {
-        *("line", "label", "canonical", "bits", "bits_error", "exact", "novel"),
+        *("line", "label", "canonical", "bits", "bits_error", "exact", "novel", "reweighted_bits"),
         *("space_group_bits", "token_count_bits", "occupation_bits", "settings_bits"),
     }
 
