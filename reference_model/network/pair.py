@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .layout import Block
-from .linear import autocast_dtype, product
+from .linear import autocast_dtype, packed, product
 
 CHUNK_BYTES = {"cpu": 9 << 18}
 """Of one pre-activation of the pairs that are handled at a time: 1084 pairs of width 544 in float32."""
@@ -82,6 +82,12 @@ def _pre_activations(first: Tensor, hidden: Sequence[Tensor]) -> list[Tensor]:
     return z
 
 
+def _packed(tensors: Sequence[Tensor], plan: Sequence[Chunk]) -> list[Tensor]:
+    """Weights in the order of the products over all chunks; biases as they are."""
+    n_pairs = max((chunk.n_pairs for chunk in plan), default=1)
+    return [packed(v, n_pairs) if v.ndim == 2 else v for v in tensors]
+
+
 def _pairs(first_i: Tensor, first_j: Tensor, chunk: Chunk) -> Tensor:
     """First pre-activation of each pair of a chunk: (n_pairs, H), i before j."""
     out = first_i.new_empty(chunk.n_pairs, first_i.shape[1])
@@ -101,8 +107,10 @@ class _PairAttention(torch.autograd.Function):
         keep = any(ctx.needs_input_grad)
         keep_z = keep and values.element_size() <= KEPT_ITEM_SIZE
         kept: list[Tensor] = []
-        for chunk in chunks(blocks, first_i):
-            z = _pre_activations(_pairs(first_i, first_j, chunk), hidden)
+        plan = chunks(blocks, first_i)
+        layers = _packed(hidden, plan)
+        for chunk in plan:
+            z = _pre_activations(_pairs(first_i, first_j, chunk), layers)
             kept += z[1:] if keep_z else []
             logits = F.silu(z[-1]) @ score  # (n_pairs,)
             attention = torch.empty_like(logits, dtype=torch.promote_types(logits.dtype, torch.float32))
@@ -124,16 +132,19 @@ class _PairAttention(torch.autograd.Function):
         # Sums over chunks run in float32 at least, whatever the products are computed in.
         grads += [torch.zeros_like(v, dtype=torch.promote_types(v.dtype, torch.float32)) for v in inputs[3:]]
         keep_z = values.element_size() <= KEPT_ITEM_SIZE
-        for chunk in chunks(ctx.blocks, first_i):
+        plan = chunks(ctx.blocks, first_i)
+        layers = [] if keep_z else _packed(hidden, plan)
+        transposed = _packed([v.t() for v in hidden[::2]], plan)
+        for chunk in plan:
             first = _pairs(first_i, first_j, chunk)
-            z = [first, *(next(kept) for _ in hidden[::2])] if keep_z else _pre_activations(first, hidden)
+            z = [first, *(next(kept) for _ in hidden[::2])] if keep_z else _pre_activations(first, layers)
             grad_logits = _attention_backward(chunk, next(kept), values, grad_out, grads[2]).to(score.dtype)
             grads[3] += grad_logits @ F.silu(z[-1])
             grad_z = torch.ops.aten.silu_backward(grad_logits[:, None] * score, z[-1])
             for k in reversed(range(len(hidden) // 2)):
+                grads[5 + 2 * k] += grad_z.sum(0)  # first, while it is in the cache
                 grads[4 + 2 * k] += product(grad_z.t(), F.silu(z[k]).t())
-                grads[5 + 2 * k] += grad_z.sum(0)
-                grad_z = torch.ops.aten.silu_backward(product(grad_z, hidden[2 * k].t()), z[k])
+                grad_z = torch.ops.aten.silu_backward(product(grad_z, transposed[k]), z[k])
             ends = (chunk.split(grad[chunk.rows], grad_z) for grad in grads[:2])
             for (a, pairs), (b, _) in zip(*ends, strict=True):
                 torch.sum(pairs, 2, out=a)
