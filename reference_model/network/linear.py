@@ -34,9 +34,12 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def packed(weight: Tensor, n_rows: int) -> Tensor:
     """A weight (N, K) for many a `product`, in oneDNN's own order for x of about `n_rows` rows: same results."""
-    if _HAS_ONEDNN and weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16):
-        return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), n_rows)
-    return weight
+    if not _HAS_ONEDNN or weight.device.type != "cpu":
+        return weight
+    known = weight.dtype == torch.float32 or (
+        weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )
+    return torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), n_rows) if known else weight
 
 
 def _dense(matrix: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from literal_wyckoff_gnn import POSITIONS, literal_forward
 from reference_model.batch import Batch
 from reference_model.config import ModelConfig
 from reference_model.network import build_network, pair
+from reference_model.network.linear import packed, product
 
 SMALL = {"hidden_size": 12, "embedding_size": 4, "n_elements": 5, "max_count": 3, "T": 50}
 GROUPS = [225, 1, 62, 2, 47, 166, 1, 194, 29]
@@ -179,3 +180,16 @@ def test_every_group_runs_and_no_device_but_the_given_one_is_used():
     squares_of = c.square().sum() + u.square().sum()
     squares_of.backward()
     assert all(p.grad is not None and p.grad.device.type == "meta" for p in network.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("n_rows", [1, 7, 300])
+def test_a_packed_weight_gives_the_same_product_for_any_number_of_rows(dtype, n_rows):
+    generator = torch.Generator().manual_seed(0)
+    x, weight = (torch.randn(n, 34, generator=generator).to(dtype) for n in (n_rows, 21))
+    bias = torch.randn(21, generator=generator).to(dtype)
+    for given in (bias, None):
+        exact = product(x.double(), weight.double(), None if given is None else given.double())
+        found = product(x, packed(weight, 64), given)
+        assert found.dtype == dtype
+        assert (found.double() - exact).abs().max() <= 100 * torch.finfo(dtype).eps, "of numbers of size 10"
