@@ -39,8 +39,8 @@ class Trained:
 
 
 RUNS = (
-    Trained("equal cost", "eq-released", "wbm", 8, f"--config released {THEIRS} --validations 4", 1000),
-    Trained("equal cost", "eq-paper", "wbm", 8, f"--config paper {THEIRS} --validations 4", 1000),
+    Trained("equal cost", "eq-released", "wbm", 8, f"--config released {THEIRS} --validations 4", 200),
+    Trained("equal cost", "eq-paper", "wbm", 8, f"--config paper {THEIRS} --validations 4", 200),
     Trained("equal cost", "eq-compact-d3pm", "wbm", 8, f"{D3PM} --validations 4", 1000),
     Trained("equal cost", "eq-compact-jump", "wbm", 8, f"{JUMP} --validations 4", 1000),
     Trained("priors", "eq-compact-d3pm", "wbm", 8, f"{D3PM} --validations 4", 1000),
@@ -57,14 +57,14 @@ RUNS = (
     ),
     Trained("small sets", "small-mpts52", "mpts52", 6, f"{SMALL} --batch-size 128", 1000),
     Trained("small sets", "small-carbon24", "carbon24", 6, f"{SMALL} --batch-size 128 --set model.max_count=24", 1000),
-    Trained("ablations", "abl-default", "wbm", 3, f"{JUMP} --validations 2"),
-    Trained("ablations", "abl-no-settings", "wbm", 3, f"{JUMP} --validations 2 --augmentation none"),
-    Trained("ablations", "abl-no-average", "wbm", 3, f"{JUMP} --validations 2 --ema 0"),
-    Trained("ablations", "abl-flat-lr", "wbm", 3, f"{JUMP} --validations 2 --set train.final_lr=1.0"),
-    Trained("ablations", "abl-wide", "wbm", 3, f"{JUMP} --validations 2 --set model.hidden_size=192"),
-    Trained("ablations", "abl-small", "wbm", 3, f"{JUMP} --validations 2 --set model.hidden_size=64"),
-    Trained("ablations", "abl-d3pm", "wbm", 3, f"{D3PM} --validations 2"),
-    Trained("ablations", "abl-d3pm-no-offset", "wbm", 3, f"{D3PM} --validations 2 --set model.log_u_offset=false"),
+    Trained("ablations", "abl-default", "wbm", 2, f"{JUMP} --validations 2"),
+    Trained("ablations", "abl-no-settings", "wbm", 2, f"{JUMP} --validations 2 --augmentation none"),
+    Trained("ablations", "abl-no-average", "wbm", 2, f"{JUMP} --validations 2 --ema 0"),
+    Trained("ablations", "abl-flat-lr", "wbm", 2, f"{JUMP} --validations 2 --set train.final_lr=1.0"),
+    Trained("ablations", "abl-wide", "wbm", 2, f"{JUMP} --validations 2 --set model.hidden_size=192"),
+    Trained("ablations", "abl-small", "wbm", 2, f"{JUMP} --validations 2 --set model.hidden_size=64"),
+    Trained("ablations", "abl-d3pm", "wbm", 2, f"{D3PM} --validations 2"),
+    Trained("ablations", "abl-d3pm-no-offset", "wbm", 2, f"{D3PM} --validations 2 --set model.log_u_offset=false"),
 )
 
 
