@@ -36,6 +36,8 @@ class Trained:
     options: str
     n_samples: int = 0
     """0: bits alone."""
+    without: str = ""
+    """Features of the compact network that are zeros."""
 
 
 RUNS = (
@@ -61,11 +63,25 @@ RUNS = (
     Trained("ablations", "abl-no-settings", "wbm", 2, f"{JUMP} --validations 2 --augmentation none"),
     Trained("ablations", "abl-no-average", "wbm", 2, f"{JUMP} --validations 2 --ema 0"),
     Trained("ablations", "abl-flat-lr", "wbm", 2, f"{JUMP} --validations 2 --set train.final_lr=1.0"),
+    Trained("ablations", "abl-no-clip", "wbm", 2, f"{JUMP} --validations 2 --set train.clip=0"),
+    Trained("ablations", "abl-no-warmup", "wbm", 2, f"{JUMP} --validations 2 --set train.warmup=0"),
+    Trained("ablations", "abl-no-element-features", "wbm", 2, f"{JUMP} --validations 2", without="element_features"),
+    Trained("ablations", "abl-no-position-features", "wbm", 2, f"{JUMP} --validations 2", without="position_features"),
     Trained("ablations", "abl-wide", "wbm", 2, f"{JUMP} --validations 2 --set model.hidden_size=192"),
     Trained("ablations", "abl-small", "wbm", 2, f"{JUMP} --validations 2 --set model.hidden_size=64"),
     Trained("ablations", "abl-d3pm", "wbm", 2, f"{D3PM} --validations 2"),
     Trained("ablations", "abl-d3pm-no-offset", "wbm", 2, f"{D3PM} --validations 2 --set model.log_u_offset=false"),
 )
+
+
+WITHOUT = """
+import sys, torch
+from reference_model.network import compact
+from reference_model.train.app import app
+whole = compact.{feature}
+compact.{feature} = lambda *arguments: torch.zeros_like(whole(*arguments))
+app(sys.argv[1:])
+"""
 
 
 def python(module: str, *arguments: str) -> float:
@@ -93,7 +109,11 @@ def done(folder: Path) -> dict[str, Any] | None:
 def train(run: Trained, folder: Path, data: Path) -> None:
     """Train, or go on with, a run; one that has ended returns at once."""
     options = [*run.options.split(), "--clock", "cpu", "--minutes", f"{run.minutes:g}", "--threads", "1"]
-    python("train", str(data), "-o", str(folder / run.name), *options)
+    arguments = [str(data), "-o", str(folder / run.name), *options]
+    if run.without:
+        subprocess.run([sys.executable, "-c", WITHOUT.format(feature=run.without), *arguments], check=True)
+    else:
+        python("train", *arguments)
 
 
 def judge(run: Trained, folder: Path, data: Path) -> dict[str, Any]:
