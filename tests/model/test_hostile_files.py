@@ -145,7 +145,9 @@ def unsafe_calls(source):
         if isinstance(node, ast.Call):
             told = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
             name = ast.unparse(node.func)
-            risky = name in {"pickle.load", "pickle.loads", "eval", "exec"} or name.startswith(("joblib.", "yaml."))
+            written = bool(node.args) and isinstance(node.args[0], ast.Constant)
+            risky = name in {"pickle.load", "pickle.loads"} or name.startswith(("joblib.", "yaml."))
+            risky = risky or (name in {"eval", "exec"} and not written)
             if risky or told.get("weights_only") is False or told.get("allow_pickle") is True or "MontyDecoder" in name:
                 yield node.lineno
 
@@ -155,4 +157,5 @@ def test_no_module_of_ours_unpickles_anything():
     for folder in ("wyckoffkit", "reference_model", "cli"):
         for path in (root / folder).rglob("*.py"):
             assert not list(unsafe_calls(path.read_text(encoding="utf-8"))), path
-    assert list(unsafe_calls("x = 1\ntorch.load(f, weights_only=False)\npickle.loads(b)")) == [2, 3]
+    hostile = "x = 1\ntorch.load(f, weights_only=False)\npickle.loads(b)\neval(text)\neval('None')"
+    assert list(unsafe_calls(hostile)) == [2, 3, 4]
