@@ -17,7 +17,8 @@ ORDER = {
     "wyckoffkit": (
         "errors interrupts commandline files tables elements spacegroup operations protostructure canonical "
         "label_rules label repair wren collapse enumeration symmetry comparison supergroup subgroups encoding dense "
-        "canonical_columns textlines spool dataset tensorfile sources build realize relax hull discover metrics"
+        "canonical_columns textlines spool dataset tensorfile sources build realize relax hull neutrality discover "
+        "metrics"
     ).split(),
     "reference_model": (
         "threads element_features config batch transitions streams diffusion network sampler conditioning likelihood "

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wyckoffkit.collapse import collapses
 from wyckoffkit.metrics import Estimate, proportion
+from wyckoffkit.neutrality import balances_charges, has_smact
 
 if TYPE_CHECKING:
     from wyckoffkit.encoding import WyckoffColumns
@@ -29,26 +28,6 @@ def plausibility(columns: WyckoffColumns) -> dict[str, Estimate]:
         P1: proportion(int((columns.space_group == 1).sum()), len(materials)),
     }
     if has_smact():
-        accepted = sum(_smact_accepts(tuple(sorted(p.composition.items()))) for p in materials)
+        accepted = sum(balances_charges(p.composition) for p in materials)
         shares[SMACT] = proportion(accepted, len(materials))
     return shares
-
-
-def has_smact() -> bool:
-    """Whether the package is installed."""
-    try:
-        importlib.import_module("smact.screening")
-    except ImportError:
-        return False
-    return True
-
-
-@lru_cache(maxsize=1 << 17)
-def _smact_accepts(composition: tuple[tuple[str, int], ...]) -> bool:
-    """SMACT's charge and electronegativity test (Davies et al. 2019), metals and elements accepted as they are."""
-    screening = importlib.import_module("smact.screening")
-    try:
-        return bool(screening.smact_validity("".join(f"{element}{n}" for element, n in composition)))
-    except (KeyError, TypeError, ValueError, NameError):
-        # Elements that SMACT has no oxidation states for.
-        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ import numpy as np
 
 from wyckoffkit import Protostructure, WyckoffkitError, format_label
 from wyckoffkit.encoding import WyckoffColumns, to_columns
+from wyckoffkit.neutrality import balances_charges, has_smact
 
 from ..extractor.embed import Extractor
 from ..model import Model
@@ -58,11 +58,9 @@ def no_collapse() -> Filter:
 
 def charge_neutral() -> Filter:
     """SMACT finds oxidation states that add up to zero. WyckoffkitError where smact is not installed."""
-    try:
-        screening = importlib.import_module("smact.screening")
-    except ImportError:
-        raise WyckoffkitError("--charge-neutral needs smact: pip install 'wyckoffkit[evaluate]'") from None
-    return _each(lambda p: bool(screening.smact_validity("".join(f"{e}{n}" for e, n in p.composition.items()))))
+    if not has_smact():
+        raise WyckoffkitError("--charge-neutral needs smact: pip install 'wyckoffkit[evaluate]'")
+    return _each(lambda p: balances_charges(p.composition))
 
 
 def _each(holds: Callable[[Protostructure], bool]) -> Filter:

@@ -87,7 +87,8 @@ app(sys.argv[1:])
 def python(module: str, *arguments: str) -> float:
     """Run one of our commands; CPU seconds that it took, starting included."""
     before = _children()
-    subprocess.run([sys.executable, "-m", f"reference_model.{module}", *arguments], check=True)
+    command = [sys.executable, "-m", f"reference_model.{module}", *arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return _children() - before
 
 

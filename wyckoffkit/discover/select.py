@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
 
 from ..collapse import collapses
 from ..elements import ATOMIC_NUMBER
 from ..errors import ProtostructureError
 from ..label import format_label
+from ..neutrality import balances_charges
 from ..protostructure import Protostructure
 
 _NOBLE_GASES = frozenset(["He", "Ne", "Ar", "Kr", "Xe", "Rn", "Og"])
@@ -102,7 +100,7 @@ class Selection:
             return "too many atoms"
         if collapses(protostructure):
             return "collapses"
-        if wanted.charge_neutral and not is_neutral(tuple(sorted(protostructure.composition.items()))):
+        if wanted.charge_neutral and not balances_charges(protostructure.composition):
             return "not charge neutral"
         return ""
 
@@ -111,13 +109,3 @@ def primitive_atoms(protostructure: Protostructure) -> int:
     """Atoms in the primitive cell."""
     lattice_points = {"P": 1, "A": 2, "C": 2, "I": 2, "R": 3, "F": 4}[protostructure.space_group.symbol[0]]
     return protostructure.n_atoms // lattice_points
-
-
-@lru_cache(maxsize=1 << 16)
-def is_neutral(composition: tuple[tuple[str, int], ...]) -> bool:
-    """Whether smact finds oxidation states that add up to nothing. Raises ProtostructureError without smact."""
-    try:
-        screening: Any = importlib.import_module("smact.screening")
-    except ImportError:
-        raise ProtostructureError("charge neutrality is judged by smact: pip install 'wyckoffkit[evaluate]'") from None
-    return bool(screening.smact_validity("".join(f"{element}{n}" for element, n in composition)))
