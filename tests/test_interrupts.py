@@ -204,6 +204,6 @@ def test_other_commands_interrupted_at_any_moment_say_so_and_go_on(tmp_path: Pat
     found = campaign([*TOOL, command, str(labels), *more], [rng.uniform(0.05, 3) for _ in range(15)])
     assert found["told"] >= 3
     assert not list(tmp_path.rglob(".*"))
-    if command != "encode":
-        (record,) = (tmp_path / "out").glob("*.jsonl")
-        assert all(json.loads(line) for line in record.read_text().splitlines())
+    records = list(tmp_path.glob("out/*.jsonl"))  # none, where the machine is too slow to begin one in three seconds
+    assert len(records) <= 1
+    assert all(json.loads(line) for record in records for line in record.read_text().splitlines())
