@@ -71,7 +71,7 @@ class Conditions:
         return self.request().is_plain and not finished
 
     def reweights(self, model: Model) -> bool:
-        """Whether samples follow the weights for novelty. WyckoffkitError for a law that none were fitted to."""
+        """Whether samples follow the weights for novelty. WyckoffkitError where they are asked of a steered law."""
         steered = isinstance(self.energy(), float)
         if self.reweight and steered:
             raise WyckoffkitError("the weights for novelty are those of the model's own law, not of a steered one")
