@@ -100,11 +100,11 @@ def _raise_again(unraisable: Any) -> None:
     if not issubclass(unraisable.exc_type, KeyboardInterrupt):
         sys.__unraisablehook__(unraisable)
         return
-    import _thread
     import threading
 
     _Now.heard = None
-    timer = threading.Timer(_SOON, _thread.interrupt_main)
+    # A signal, not _thread.interrupt_main(): that would wait until a system call ends, an hour's sleep too.
+    timer = threading.Timer(_SOON, signal.pthread_kill, [threading.main_thread().ident, signal.SIGINT])
     timer.daemon = True
     timer.start()
 
