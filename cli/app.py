@@ -7,16 +7,15 @@ from typing import Annotated
 import typer
 
 from wyckoffkit import __version__
+from wyckoffkit.commandhelp import CommandApp
 
 from . import crystals, datasets, discovery, groups, hulls, labels, questions, structures
 
-app = typer.Typer(
+app = CommandApp(
     name="wyckoffkit",
     help="Crystals as occupied Wyckoff positions: labels, tensors, datasets.",
+    epilog="Example: wyckoffkit show AB6C_hR24_166_a_h_b:Cs-F-Sn",
     no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
 )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.interrupts import how_to_go_on
 
 from .options import LabelFile, Rejections, label_lines
@@ -28,7 +29,7 @@ Scheduler = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandApp) -> None:
     """Add this family's commands."""
     app.command()(realize)
     app.command()(relax)
@@ -56,7 +57,9 @@ def realize(
     """Turn labels into crystals.
 
     Each crystal's own label is the one asked for; labels that collapse or have no room are listed. An interrupted run
-    goes on where it was. Example: wyckoffkit realize labels.txt -o out/
+    goes on where it was.
+
+    Example: wyckoffkit realize labels.txt -o out/
     """
     _one_thread_a_process(jobs)
     how_to_go_on(lambda: rest_of(output / "trials.jsonl"))
@@ -116,7 +119,9 @@ def relax(
     """Relax the crystals of labels, first with their symmetry held and then free.
 
     New starting crystals are tried until the two lowest energies agree. Failures are rows; an interrupted run goes on
-    where it was. Example: wyckoffkit relax labels.txt -o relaxed/
+    where it was.
+
+    Example: wyckoffkit relax labels.txt -o relaxed/
     """
     _one_thread_a_process(jobs)
     how_to_go_on(lambda: rest_of(output / "relaxed.jsonl"))

@@ -9,9 +9,15 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
+
 from .options import Json
 
-group = typer.Typer(help="Look into datasets, check, merge, export and split them.", no_args_is_help=True)
+group = CommandApp(
+    help="Look into datasets, check, merge, export and split them.",
+    epilog="Example: wyckoffkit dataset info wbm.h5",
+    no_args_is_help=True,
+)
 
 DatasetFile = Annotated[Path, typer.Argument(metavar="DATASET", help="What `build-dataset` wrote.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="The new dataset.")]
@@ -19,7 +25,10 @@ Output = Annotated[Path, typer.Option("-o", "--output", help="The new dataset.")
 
 @group.command()
 def info(dataset: DatasetFile, as_json: Json = False) -> None:
-    """Say what a dataset holds: provenance, splits, properties, statistics, what was rejected."""
+    """Say what a dataset holds: provenance, splits, properties, statistics, what was rejected.
+
+    Example: wyckoffkit dataset info wbm.h5
+    """
     from wyckoffkit.dataset import describe, read_dataset
 
     facts = describe(read_dataset(dataset))
@@ -46,7 +55,10 @@ def statistics(
     dataset: DatasetFile,
     split: Annotated[str | None, typer.Option(help="Of train, validation or test alone.")] = None,
 ) -> None:
-    """Write as JSON what a model needs to know: groups, marginals, counts of slots and elements."""
+    """Write as JSON what a model needs to know: groups, marginals, counts of slots and elements.
+
+    Example: wyckoffkit dataset statistics wbm.h5 --split train
+    """
     import numpy as np
 
     from wyckoffkit.dataset import SPLITS, read_dataset
@@ -61,7 +73,10 @@ def statistics(
 
 @group.command()
 def verify(dataset: DatasetFile) -> None:
-    """Check every row: columns against labels, labels canonical, ids unique, counts as claimed."""
+    """Check every row: columns against labels, labels canonical, ids unique, counts as claimed.
+
+    Example: wyckoffkit dataset verify wbm.h5
+    """
     from wyckoffkit.dataset import faults, read_dataset
 
     data = read_dataset(dataset)
@@ -81,7 +96,10 @@ def merge(
         str | None, typer.Option(help="Convert all to this canonical form; needed where they differ.")
     ] = None,
 ) -> None:
-    """Put datasets together; a material that repeats is kept once, provenance goes along."""
+    """Put datasets together; a material that repeats is kept once, provenance goes along.
+
+    Example: wyckoffkit dataset merge wbm.h5 mp.h5 -o both.h5
+    """
     from wyckoffkit.dataset import merge_datasets, read_dataset
 
     repeated = merge_datasets({str(path): read_dataset(path) for path in datasets}, output, profile=profile)
@@ -97,7 +115,10 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Count where two datasets of the same materials differ, by cause; exit 1 if they do."""
+    """Count where two datasets of the same materials differ, by cause; exit 1 if they do.
+
+    Example: wyckoffkit dataset compare moyopy.h5 spglib.h5 -o differing.csv
+    """
     import csv
     from collections import Counter
 
@@ -128,7 +149,10 @@ def export(
         Path | None, typer.Option("-o", "--output", help="Write .csv, .jsonl or .parquet; stdout gets CSV.")
     ] = None,
 ) -> None:
-    """Write a dataset as a table: material_id, label, split, properties."""
+    """Write a dataset as a table: material_id, label, split, properties.
+
+    Example: wyckoffkit dataset export wbm.h5 -o wbm.csv
+    """
     from wyckoffkit.dataset import export_csv, export_table, read_dataset
 
     if output is None:
@@ -152,7 +176,10 @@ def split(
     test_ids: Annotated[str | None, typer.Option(help="All ids that begin so are the test set, as wbm-5-.")] = None,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
 ) -> None:
-    """Draw another split: random by seed, without a prototype (say) that crosses it, or by WBM step."""
+    """Draw another split: random by seed, without a prototype (say) that crosses it, or by WBM step.
+
+    Example: wyckoffkit dataset split wbm.h5 -o by-prototype.h5 --by prototype --fractions 0.9,0.05,0.05
+    """
     import numpy as np
 
     from wyckoffkit.dataset import parse_counts, parse_split, random_split, read_dataset, rewrite, split_by

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.interrupts import how_to_go_on
 
 from . import dataset_group
@@ -22,7 +23,7 @@ _SHOWN = 20  # rejected rows told one by one
 DEFAULT_SPLIT = "0.9,0.05,0.05"
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandApp) -> None:
     """Add this family's commands."""
     app.command("build-dataset")(build_dataset)
     app.add_typer(dataset_group.group, name="dataset")
@@ -67,8 +68,9 @@ def build_dataset(
 ) -> None:
     """Make a dataset from structures or labels.
 
-    Rejected entries are kept in it with their reason; interrupted builds go on where they were. Example:
-    wyckoffkit build-dataset wbm.json.bz2 -o wbm.h5 --split 0.8,0.1,0.1
+    Rejected entries are kept in it with their reason; interrupted builds go on where they were.
+
+    Example: wyckoffkit build-dataset wbm.json.bz2 -o wbm.h5 --split 0.8,0.1,0.1
     """
     from wyckoffkit.build import BuildOptions
     from wyckoffkit.build import build_dataset as build

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.interrupts import how_to_go_on, starting_workers
 
 from .crystals import Batch, Jobs, OutputFolder, Scheduler, progress_bar, rest_of, tell
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from wyckoffkit.protostructure import Protostructure
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandApp) -> None:
     """Add this family's commands."""
     app.command()(discover)
 
@@ -31,9 +32,7 @@ def discover(
     output: OutputFolder,
     labels: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[LABELS]", help="Labels, one a line; '-' is stdin.", show_default="sampled by the model"
-        ),
+        typer.Argument(metavar="LABELS", help="Labels, one a line; '-' is stdin.", show_default="sampled by the model"),
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Labels to sample, where none are given.")] = 1000,
     conditions: Annotated[
@@ -68,8 +67,9 @@ def discover(
 ) -> None:
     """Sample labels, choose the new ones, rank, realize and relax them, place them above the hull, report the best.
 
-    An interrupted run goes on where it was. Example: wyckoffkit discover -n 1000 -o found/ --against entries.json.gz
-    --budget 60
+    An interrupted run goes on where it was.
+
+    Example: wyckoffkit discover -n 1000 -o found/ --against entries.json.gz --budget 60
     """
     how_to_go_on(lambda: rest_of(output / "relaxed.jsonl"))
     from wyckoffkit.discover import DiscoverOptions, Wanted, elements_of, write_report, write_vasp_inputs

@@ -6,10 +6,12 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
+
 from .options import Json
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandApp) -> None:
     """Add this family's commands."""
     app.command()(spacegroup)
 

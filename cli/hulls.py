@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
+
 from .crystals import progress_bar, tell
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ Elements = Annotated[
 ]
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandApp) -> None:
     """Add this family's commands."""
     app.command()(references)
     app.command()(hull)
@@ -49,6 +51,7 @@ def references(
     """Compute reference energies of the elements with a calculator, for hull and discover.
 
     Each element is relaxed in the structure it has at low temperature. An interrupted run goes on where it was.
+
     Example: wyckoffkit references -o refs/ --calculator sevennet
     """
     from wyckoffkit.hull import elemental_crystals, relax_elements
@@ -103,8 +106,9 @@ def hull(
 ) -> None:
     """Give relaxed crystals their formation energy and their energy above the hull of known materials.
 
-    Without --against the elements alone are known. Energies of two scales are never compared. Example:
-    wyckoffkit hull relaxed/ --against mp_entries.json.gz
+    Without --against the elements alone are known. Energies of two scales are never compared.
+
+    Example: wyckoffkit hull relaxed/ --against mp_entries.json.gz
     """
     import json
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
+
 from .options import Column, Json, LabelFile, LabelWords, Profile, Rejections, label_lines, label_words
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 CHUNK = 65_536
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandApp) -> None:
     """Add this family's commands."""
     for command in (encode, decode, show, canonicalize, validate, repair):
         app.command()(command)
@@ -39,7 +41,9 @@ def encode(
     """Turn labels into tensors (s, z0, z∞).
 
     Lines with an error are listed and the rest is encoded; memory does not grow with their number. Text may be packed
-    (gzip, bzip2, xz, zstd), on stdin too. Example: wyckoffkit encode label.txt -o x.h5
+    (gzip, bzip2, xz, zstd), on stdin too.
+
+    Example: wyckoffkit encode labels.txt -o x.h5
     """
     from wyckoffkit.canonical import AS_GIVEN, check_profile
     from wyckoffkit.tensorfile import write_tensors
@@ -193,11 +197,11 @@ def validate(file: LabelFile, column: Column = None) -> None:
 def repair(labels: LabelWords) -> None:
     """Write the valid label behind a mangled one.
 
-    Example: wyckoffkit repair A6B3C.mC20_12_i.j.a.i.d:F-Rb-V
-
     What is merely not strict (explicit counts of 1, unsorted elements, oS for oC …) is normalised and the changes are
     listed; what lost its separators is inferred from stoichiometry and Pearson symbol. Prototype labels stay
     without elements.
+
+    Example: wyckoffkit repair A6B3C.mC20_12_i.j.a.i.d:F-Rb-V
     """
     from wyckoffkit.errors import LabelError
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
+
 from .options import Column, Engine, Json, LabelWords, Profile, Rejections, Symprec, label_lines, label_words
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 _TERM = re.compile(r"([A-Z][a-z]?)([0-9]*)")
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandApp) -> None:
     """Add this family's commands."""
     for command in (collapse, enumerate_, parents, same):
         app.command(command.__name__.rstrip("_"))(command)
@@ -135,7 +137,9 @@ def same(
 ) -> None:
     """Tell whether two labels or structures are one protostructure: exit code 0 same, 1 different, 2 no answer.
 
-    Each is a label, or a file with one structure or label. Example: wyckoffkit same a.cif AB_cF8_225_a_b:Cl-Na
+    Each is a label, or a file with one structure or label.
+
+    Example: wyckoffkit same a.cif AB_cF8_225_a_b:Cl-Na
     """
     from wyckoffkit.commandline import system_message
     from wyckoffkit.comparison import compare

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
+
 from .options import Engine, Json, Profile, Rejections, Symprec
 
 if TYPE_CHECKING:
     from wyckoffkit.sources import Entry
 
 
-def register(app: typer.Typer) -> None:
+def register(app: CommandApp) -> None:
     """Add this family's commands."""
     app.command()(label)
 
@@ -38,7 +40,9 @@ def label(
 ) -> None:
     """Write the label of each structure, one a line.
 
-    Structures without a label are listed on stderr, with the reason. Example: wyckoffkit label crystals/*.cif
+    Structures without a label are listed on stderr, with the reason.
+
+    Example: wyckoffkit label crystals/*.cif
     """
     from wyckoffkit.errors import DatasetError
     from wyckoffkit.sources import Source

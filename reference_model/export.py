@@ -14,9 +14,10 @@ from typing import Annotated, Any
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.interrupts import interruptible
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = CommandApp()
 
 CARD_ROWS = (
     "valid",
@@ -63,7 +64,9 @@ data they were trained on; cite the data's papers with them.
 
 @app.command()
 def main(
-    run: Annotated[Path, typer.Argument(help="Run folder of `reference_model.train`, or a checkpoint in it.")],
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Run folder of `reference_model.train`, or a checkpoint in it.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Weights file to write; pack and card lie beside it.")],
     title: Annotated[str, typer.Option(help="First line of the card.")] = "A model of protostructures",
     threads: Annotated[str, typer.Option(help="What the training ran on, in words, for the card.")] = "one CPU thread",
@@ -78,7 +81,10 @@ def main(
     ] = None,
     notes: Annotated[Path | None, typer.Option(help="Markdown for the card: what it is for, known weaknesses.")] = None,
 ) -> None:
-    """Write the best weights of a run, its reference pack and a card."""
+    """Write the best weights of a run, its reference pack and a card.
+
+    Example: python -m reference_model.export run/ -o weights/mine.safetensors
+    """
     from wyckoffkit.commandline import named_errors
 
     with named_errors("export"):

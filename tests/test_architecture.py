@@ -15,10 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module imports only from those before it (DESIGN.md, layout).
 ORDER = {
     "wyckoffkit": (
-        "errors interrupts commandline files tables elements spacegroup operations protostructure canonical "
-        "label_rules label repair wren collapse enumeration symmetry comparison supergroup subgroups encoding dense "
-        "canonical_columns textlines spool dataset tensorfile sources build realize relax hull neutrality discover "
-        "metrics"
+        "errors interrupts commandline commandhelp files tables elements spacegroup operations protostructure "
+        "canonical label_rules label repair wren collapse enumeration symmetry comparison supergroup subgroups "
+        "encoding dense canonical_columns textlines spool dataset tensorfile sources build realize relax hull "
+        "neutrality discover metrics "
     ).split(),
     "reference_model": (
         "threads element_features config batch transitions streams diffusion network sampler conditioning likelihood "

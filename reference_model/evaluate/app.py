@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.files import replacing
 
 if TYPE_CHECKING:
@@ -22,16 +23,14 @@ if TYPE_CHECKING:
 
 WIDE = 200
 
-app = typer.Typer(
-    add_completion=False, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = CommandApp()
 
 
 @app.command()
 def main(
     samples: Annotated[
         list[Path],
-        typer.Argument(metavar="SAMPLES", help="Labels, one a line ('-' is stdin), a dataset, or structures."),
+        typer.Argument(metavar="SAMPLES…", help="Labels, one a line ('-' is stdin), a dataset, or structures."),
     ],
     reference: Annotated[
         Path | None,

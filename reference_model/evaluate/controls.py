@@ -11,17 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from wyckoffkit import Orbit, Protostructure, SpaceGroup
+from wyckoffkit.commandhelp import CommandApp
+from wyckoffkit.commandline import named_errors
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.interrupts import interruptible
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from wyckoffkit.encoding import WyckoffColumns
 
 LARGEST_Z = 94
+
+app = CommandApp()
 
 
 def shuffled_elements(materials: Sequence[Protostructure], generator: np.random.Generator) -> list[Protostructure]:
@@ -64,13 +69,28 @@ def real_materials(data: Path, n: int, generator: np.random.Generator) -> tuple[
     return dataset.columns.select(dataset.indices("test")[:n]), dataset.columns.select(drawn)
 
 
+@app.command()
 def main(
-    data: Annotated[Path, typer.Argument(help="A dataset with a test split.")],
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="A dataset with a test split.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the label files.")],
-    n: Annotated[int, typer.Option("-n")] = 10_000,
-    seed: int = 0,
+    n: Annotated[int, typer.Option("-n", min=1, help="Labels a file.")] = 10_000,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
 ) -> None:
-    """Write the four files of labels."""
+    """Write four files of labels that an evaluation must tell apart.
+
+    They are held-out.txt (real), resampled.txt (training data drawn with replacement), shuffled-elements.txt, and
+    random-valid.txt.
+
+    Example: python -m reference_model.evaluate.controls wbm.h5 -o controls/
+    """
+    with named_errors("controls"):
+        write_controls(data, output, n, seed)
+
+
+def write_controls(data: Path, output: Path, n: int, seed: int = 0) -> None:
+    """Write held-out, resampled, shuffled and random labels into a folder, n a file."""
+    import numpy as np
+
     generator = np.random.default_rng(seed)
     held_out, resampled = map(list, real_materials(data, n, np.random.default_rng([seed, 1])))
     output.mkdir(parents=True, exist_ok=True)
@@ -85,4 +105,4 @@ def main(
 
 
 if __name__ == "__main__":
-    interruptible("controls", partial(typer.run, main))
+    interruptible("controls", partial(app, prog_name="python -m reference_model.evaluate.controls"))

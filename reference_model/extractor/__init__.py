@@ -1,4 +1,4 @@
 """Wrenformer (Riebesell et al. 2023, aviary): embeddings and formation energies of protostructures.
 
-features, sites, wrenformer, weights, embed, train: each uses those before it.
+features, sites, wrenformer, weights, embed, trainer: each uses those before it.
 """

@@ -7,17 +7,22 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.commandline import named_errors
 
 from ..threads import set_threads
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = CommandApp()
 
 
 @app.command()
 def main(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint, or run folder of `reference_model.train`.")],
-    data: Annotated[Path, typer.Argument(help="The dataset it was trained on, with a validation and a test split.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Checkpoint, or run folder of `reference_model.train`.")
+    ],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="The dataset it was trained on, with a validation and a test split.")
+    ],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Checkpoint to write; the same file if not given.")
     ] = None,

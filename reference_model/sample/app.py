@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.commandline import named_errors
 from wyckoffkit.interrupts import how_to_go_on
 
@@ -26,13 +27,14 @@ class SamplerName(StrEnum):
 
 ASK = "Conditions: they hold in every sample, which follow the model's own law inside them"
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = CommandApp()
 
 
 @app.command()
 def main(
     checkpoint: Annotated[
-        Path | None, typer.Argument(help="Checkpoint or run folder; the shipped weights by default.")
+        Path | None,
+        typer.Argument(metavar="CHECKPOINT", help="Checkpoint or run folder; the shipped weights by default."),
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many samples.")] = 1000,
     out: Annotated[
@@ -105,6 +107,8 @@ def main(
 
     An interrupted command with -o continues where it was when it is given again. Under torchrun the processes share the
     work, and the first one writes the same samples in the same order.
+
+    Example: python -m reference_model.sample -n 20 --chemical-system Li-Mn-O --max-atoms 40 -o samples.txt
     """
     set_threads(threads)
     from rich.console import Console

@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.commandline import named_errors
 
 from ..threads import set_threads
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = CommandApp()
 
 
 @app.command()
@@ -49,6 +50,8 @@ def main(
     """Bits a material: an upper bound on -log2 p of each label. Lines are bits, their standard error, and the label.
 
     Invalid lines are named on stderr and the rest is scored; the exit code is then 1.
+
+    Example: python -m reference_model.score labels.txt --sort
     """
     set_threads(threads)
     from rich.console import Console

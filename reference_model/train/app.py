@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.commandline import named_errors
 from wyckoffkit.interrupts import how_to_go_on
 
@@ -29,12 +30,14 @@ class PriorName(StrEnum):
     uniform = "uniform"
 
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = CommandApp()
 
 
 @app.command()
 def main(
-    data: Annotated[Path, typer.Argument(help="Dataset (HDF5) as written by `wyckoffkit build-dataset`.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="Dataset (HDF5) as written by `wyckoffkit build-dataset`.")
+    ],
     out: Annotated[Path, typer.Option("-o", "--out", help="Run folder; continued if a run is in it.")],
     config: Annotated[
         str | None,
@@ -80,6 +83,8 @@ def main(
     """Train a model on the training split of DATA, or continue the run in the folder.
 
     Without a budget it is one hour. Under torchrun the processes share each step's batch.
+
+    Example: python -m reference_model.train wbm.h5 -o run/ --minutes 60
     """
     given: dict[str, Any] = {
         "minutes": minutes, "clock": clock and clock.value, "epochs": epochs, "steps": steps,

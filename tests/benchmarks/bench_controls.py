@@ -22,7 +22,7 @@ from reference_model.evaluate.against import read_against
 from reference_model.evaluate.app import _without_nan, _write
 from reference_model.evaluate.bits import SHIPPED
 from reference_model.evaluate.compare import Row, html_table, plots, read_evaluations, rows
-from reference_model.evaluate.controls import main as write_controls
+from reference_model.evaluate.controls import write_controls
 from reference_model.evaluate.measure import evaluate
 from reference_model.evaluate.samples import read_samples
 from reference_model.evaluate.shares import MEMORY

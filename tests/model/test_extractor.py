@@ -302,7 +302,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 
 
 def test_training_runs_resumes_and_ships(tmp_path, aviary):
-    from reference_model.extractor.train import main
+    from reference_model.extractor.trainer import train_extractor
 
     with gzip.open(tmp_path / "wbm.csv.gz", "wt", newline="") as file:
         writer = csv.writer(file)
@@ -311,7 +311,7 @@ def test_training_runs_resumes_and_ships(tmp_path, aviary):
     threads = torch.get_num_threads()
     try:
         for minutes in (0.02, 0.03):
-            main(tmp_path / "wbm.csv.gz", tmp_path / "run", None, minutes=minutes, layers=1)
+            train_extractor(tmp_path / "wbm.csv.gz", tmp_path / "run", minutes=minutes, layers=1, licence="CC0")
     finally:
         torch.set_num_threads(threads)
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
