@@ -17,17 +17,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reference_model.checkpoint import read_checkpoint
 from reference_model.model import DEFAULT
 
 THEIRS = "--prior zeros --weighting variable --batch-size 256 --lr 0.001 --set train.validation_materials=500"
 JUMP = "--config compact --batch-size 512 --lr 0.002"
 D3PM = "--config compact --objective d3pm --batch-size 256 --lr 0.002"
+STEPS = "--steps 400 --validations 2"
+ABLATED = f"{JUMP} {STEPS}"
 SMALL = "--config compact --lr 0.002 --validations 12 --patience 4"
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """One run: what it is called, on which data, for how many CPU minutes, with which options of `train`."""
+    """One run: what it is called, on which data, for how many CPU minutes, with which options of `train`.
+
+    Runs of 0 minutes have a number of steps instead, among their options: they see the same materials in one order.
+    """
 
     part: str
     name: str
@@ -36,8 +42,8 @@ class Trained:
     options: str
     n_samples: int = 0
     """0: bits alone."""
-    without: str = ""
-    """Features of the compact network that are zeros."""
+    change: str = ""
+    """Of the compact network, for which it has no option: one of CHANGES."""
 
 
 RUNS = (
@@ -59,27 +65,48 @@ RUNS = (
     ),
     Trained("small sets", "small-mpts52", "mpts52", 6, f"{SMALL} --batch-size 128", 1000),
     Trained("small sets", "small-carbon24", "carbon24", 6, f"{SMALL} --batch-size 128 --set model.max_count=24", 1000),
-    Trained("ablations", "abl-default", "wbm", 2, f"{JUMP} --validations 2"),
-    Trained("ablations", "abl-no-settings", "wbm", 2, f"{JUMP} --validations 2 --augmentation none"),
-    Trained("ablations", "abl-no-average", "wbm", 2, f"{JUMP} --validations 2 --ema 0"),
-    Trained("ablations", "abl-flat-lr", "wbm", 2, f"{JUMP} --validations 2 --set train.final_lr=1.0"),
-    Trained("ablations", "abl-no-clip", "wbm", 2, f"{JUMP} --validations 2 --set train.clip=0"),
-    Trained("ablations", "abl-no-warmup", "wbm", 2, f"{JUMP} --validations 2 --set train.warmup=0"),
-    Trained("ablations", "abl-no-element-features", "wbm", 2, f"{JUMP} --validations 2", without="element_features"),
-    Trained("ablations", "abl-no-position-features", "wbm", 2, f"{JUMP} --validations 2", without="position_features"),
-    Trained("ablations", "abl-wide", "wbm", 2, f"{JUMP} --validations 2 --set model.hidden_size=192"),
-    Trained("ablations", "abl-small", "wbm", 2, f"{JUMP} --validations 2 --set model.hidden_size=64"),
-    Trained("ablations", "abl-d3pm", "wbm", 2, f"{D3PM} --validations 2"),
-    Trained("ablations", "abl-d3pm-no-offset", "wbm", 2, f"{D3PM} --validations 2 --set model.log_u_offset=false"),
+    Trained("ablations", "step-default", "wbm", 0, ABLATED),
+    Trained("ablations", "step-other-seed", "wbm", 0, f"{ABLATED} --seed 1"),
+    Trained("ablations", "step-no-settings", "wbm", 0, f"{ABLATED} --augmentation none"),
+    Trained("ablations", "step-no-average", "wbm", 0, f"{ABLATED} --ema 0"),
+    Trained("ablations", "step-flat-lr", "wbm", 0, f"{ABLATED} --set train.final_lr=1.0"),
+    Trained("ablations", "step-no-clip", "wbm", 0, f"{ABLATED} --set train.clip=0"),
+    Trained("ablations", "step-no-warmup", "wbm", 0, f"{ABLATED} --set train.warmup=0"),
+    Trained("ablations", "step-no-element-features", "wbm", 0, ABLATED, change="element_features"),
+    Trained("ablations", "step-no-position-features", "wbm", 0, ABLATED, change="position_features"),
+    Trained("ablations", "step-untied", "wbm", 0, ABLATED, change="untied"),
+    Trained("ablations", "step-wide", "wbm", 0, f"{ABLATED} --set model.hidden_size=192"),
+    Trained("ablations", "step-small", "wbm", 0, f"{ABLATED} --set model.hidden_size=64"),
+    Trained("ablations", "step-d3pm", "wbm", 0, f"{D3PM} {STEPS}"),
+    Trained("ablations", "step-d3pm-no-offset", "wbm", 0, f"{D3PM} {STEPS} --set model.log_u_offset=false"),
 )
 
 
-WITHOUT = """
+ZERO = "whole = compact.{0}\ncompact.{0} = lambda *given: torch.zeros_like(whole(*given))"
+CHANGES = {
+    "element_features": ZERO.format("element_features"),
+    "position_features": ZERO.format("position_features"),
+    "untied": """
+class Untied(network.CompactNetwork):
+    def __init__(self, config):
+        super().__init__(config)
+        self.scored_weight = torch.nn.Parameter(torch.randn_like(self.element_weight) * 0.2)
+        self.scored_residual = torch.nn.Parameter(torch.randn_like(self.element_residual) * 0.1)
+
+    def _slots(self, h, elements, nodes, batch):
+        scored = self.element_features @ self.scored_weight + self.scored_residual
+        return super()._slots(h, scored, nodes, batch)
+
+
+network.CompactNetwork = Untied
+""",
+}
+CHANGED = """
 import sys, torch
+from reference_model import network
 from reference_model.network import compact
+{change}
 from reference_model.train.app import app
-whole = compact.{feature}
-compact.{feature} = lambda *arguments: torch.zeros_like(whole(*arguments))
 app(sys.argv[1:])
 """
 
@@ -109,10 +136,10 @@ def done(folder: Path) -> dict[str, Any] | None:
 
 def train(run: Trained, folder: Path, data: Path) -> None:
     """Train, or go on with, a run; one that has ended returns at once."""
-    options = [*run.options.split(), "--clock", "cpu", "--minutes", f"{run.minutes:g}", "--threads", "1"]
-    arguments = [str(data), "-o", str(folder / run.name), *options]
-    if run.without:
-        subprocess.run([sys.executable, "-c", WITHOUT.format(feature=run.without), *arguments], check=True)
+    length = ["--clock", "cpu", "--minutes", f"{run.minutes:g}"] if run.minutes else []
+    arguments = [str(data), "-o", str(folder / run.name), *run.options.split(), *length, "--threads", "1"]
+    if run.change:
+        subprocess.run([sys.executable, "-c", CHANGED.format(change=CHANGES[run.change]), *arguments], check=True)
     else:
         python("train", *arguments)
 
@@ -138,7 +165,9 @@ def row(run: Trained, folder: Path, data: Path) -> str:
     if at is None:
         return f"| {run.name} | not run |"
     bits = at["validation"]
-    cells = [run.name, f"{run.minutes:g}", f"{at['step']:,}", f"{bits['bits']:.2f} ± {bits['bits_error']:.2f}"]
+    spent = read_checkpoint(folder / run.name / "checkpoint.safetensors").training["cpu_seconds"] / 60
+    minutes = f"{run.minutes or spent:.2g}"
+    cells = [run.name, minutes, f"{at['step']:,}", f"{bits['bits']:.2f} ± {bits['bits_error']:.2f}"]
     if run.n_samples:
         found = judge(run, folder, data)
         metrics, fwd = found["metrics"], found["embedding"]["fwd"]["corrected"]
