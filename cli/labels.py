@@ -55,9 +55,12 @@ def encode(
     recorded = write_tensors(materials, output, n_elements=n_elements, profile=profile)
     if recorded == AS_GIVEN and output is not None and output.suffix != ".jsonl":
         typer.echo(
-            f"{output}: not all labels are canonical, so it records no profile; --profile makes them so", err=True
+            f"{output}: not all labels are canonical, so it records no profile; --profile pymatgen makes them so",
+            err=True,
         )
     rejections.finish("encoded")
+    if output is not None:
+        typer.echo(f"{output}: {rejections.accepted:,} labels encoded", err=True)
 
 
 def _accepted(

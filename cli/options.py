@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 LabelFile = Annotated[Path, typer.Argument(metavar="FILE", help="Labels, one a line; '-' is stdin.")]
 LabelWords = Annotated[
-    list[str], typer.Argument(metavar="LABEL…", help="Labels, or '-' to read them from stdin.", show_default=False)
+    list[str],
+    typer.Argument(metavar="LABEL|FILE…", help="Labels, files of labels, or '-' for stdin.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON, one object a line, for programs.")]
 Profile = Annotated[
@@ -38,7 +39,7 @@ def label_lines(path: Path, column: str | None = None) -> Iterator[tuple[int, st
     """(line number from 1, text) of each line that is not blank, or of a CSV file's column."""
     from wyckoffkit.textlines import csv_column, open_lines, stream_lines
 
-    choose = _numbered if column is None else partial(csv_column, path, column)
+    choose = partial(_numbered, path) if column is None else partial(csv_column, path, column)
     if str(path) == "-":
         with open(sys.stdin.fileno(), "rb", closefd=False) as stdin, stream_lines(stdin, Path("<stdin>")) as lines:
             yield from choose(lines)
@@ -47,19 +48,27 @@ def label_lines(path: Path, column: str | None = None) -> Iterator[tuple[int, st
             yield from choose(lines)
 
 
-def _numbered(lines: Iterator[str]) -> Iterator[tuple[int, str]]:
+def _numbered(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
+    """Raises DatasetError where the first line is the header of a table."""
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
+        if number == 1 and "," in text and ":" not in text:
+            from wyckoffkit.errors import DatasetError
+
+            raise DatasetError(
+                f"{path}: a table with the columns {text[:500]}, and no labels one a line; "
+                "encode and validate take --column for tables"
+            )
         if text.strip():
             yield number, text
 
 
 def label_words(words: list[str]) -> Iterator[tuple[str, str]]:
-    """(where, label) of labels given as arguments or, for '-', on stdin."""
+    """(where, label) of labels given as arguments, in files or, for '-', on stdin."""
     for word in words:
-        if word == "-":
-            for number, text in label_lines(Path("-")):
-                yield f"<stdin>:{number}", text
+        if word == "-" or (":" not in word and Path(word).is_file()):
+            for number, text in label_lines(Path(word)):
+                yield f"{'<stdin>' if word == '-' else word}:{number}", text
         else:
             yield "", word
 
@@ -91,5 +100,5 @@ class Rejections:
     def finish(self, verb: str) -> None:
         """Sum up on stderr where anything was rejected, and exit 1."""
         if self.rejected:
-            typer.echo(f"{verb} {self.accepted}, rejected {self.rejected}", err=True)
+            typer.echo(f"{verb} {self.accepted:,}, rejected {self.rejected:,}", err=True)
             raise typer.Exit(1)

@@ -83,6 +83,10 @@ class ModelConfig:
         """
         if name not in _NAMED:
             raise ValueError(f"a model is named {', '.join(_NAMED)}, got {name!r}")
+        known = sorted(field.name for field in fields(cls) if field.name != "name")
+        for key in changes:
+            if key not in known:
+                raise CheckpointError(f"there is no setting model.{key}; there are {', '.join(known)}")
         return cls(**{"name": name, **_NAMED[name], **changes})
 
     def to_dict(self) -> dict[str, Any]:
@@ -203,5 +207,5 @@ class TrainConfig:
         known = {f.name for f in fields(cls)}
         for key in values:
             if key not in known:
-                raise CheckpointError(f"unknown training setting {key!r}, known are {', '.join(sorted(known))}")
+                raise CheckpointError(f"there is no setting train.{key}; there are {', '.join(sorted(known))}")
         return cls(**values)

@@ -88,7 +88,7 @@ def main(
     from wyckoffkit.commandline import named_errors
 
     with named_errors("export"):
-        export(
+        written = export(
             run,
             out,
             title=title,
@@ -98,6 +98,7 @@ def main(
             earlier=earlier or [],
             notes=notes.read_text(encoding="utf-8") if notes else "",
         )
+        typer.echo(f"wrote {', '.join(map(str, written))}", err=True)
 
 
 def export(
@@ -110,8 +111,8 @@ def export(
     evaluations: list[Path],
     earlier: list[Path],
     notes: str,
-) -> None:
-    """Write `out`, its reference pack and its card.
+) -> tuple[Path, Path, Path]:
+    """Write `out`, its reference pack and its card; their paths.
 
     Raises CheckpointError where the run holds no checkpoint, or did not begin with what an `earlier` one ended with.
     """
@@ -155,8 +156,10 @@ def export(
         "settings": json.dumps(checkpoint.training.get("settings", {}), indent=1, sort_keys=True),
         "evaluation": _evaluation(evaluations),
     }
-    with replacing(out.with_suffix(".md")) as temporary:
+    card = out.with_suffix(".md")
+    with replacing(card) as temporary:
         temporary.write_text(CARD.format(**facts), encoding="utf-8")
+    return out, pack_path, card
 
 
 def _spent(training: dict[str, Any], earlier: list[Path]) -> list[dict[str, Any]]:

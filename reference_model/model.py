@@ -17,6 +17,7 @@ from wyckoffkit import CheckpointError, WyckoffkitError
 from . import sampler as samplers
 from .checkpoint import Checkpoint, diffusion_of, read_checkpoint
 from .conditioning.guidance import Guided
+from .devices import available_device
 from .diffusion import Diffusion
 from .likelihood import token_law
 from .reference import ReferencePack, read_reference, reference_path
@@ -60,16 +61,15 @@ def checkpoint_file(path: str | os.PathLike[str] | None = None) -> Path:
 def load_model(path: str | os.PathLike[str] | None = None, device: str | torch.device = "cpu") -> Model:
     """The model of a checkpoint file (the shipped one by default) and the reference pack beside it.
 
-    Raises CheckpointError for a file that is not there or not one.
+    Raises CheckpointError for a file that is not there or not one, WyckoffkitError for a device that is not.
     """
-    path = checkpoint_file(path)
+    path, device = checkpoint_file(path), available_device(device)
     checkpoint = read_checkpoint(path)
     reference = read_reference(reference_path(path))
     if reference.profile != checkpoint.profile:
         raise CheckpointError(
             f"{reference_path(path)} is in the profile {reference.profile}, {path} in {checkpoint.profile}"
         )
-    device = torch.device(device)
     return Model(
         checkpoint,
         checkpoint.network().to(device),

@@ -21,9 +21,9 @@ ORDER = {
         "neutrality discover metrics "
     ).split(),
     "reference_model": (
-        "threads element_features config batch transitions streams diffusion network sampler conditioning likelihood "
-        "tensorfile torchfile reweighting checkpoint reference train extractor fwd report model score sample "
-        "reweight evaluate export"
+        "threads devices element_features config batch transitions streams diffusion network sampler conditioning "
+        "likelihood tensorfile torchfile reweighting checkpoint reference train extractor fwd report model score "
+        "sample reweight evaluate export "
     ).split(),
 }
 # Methods of a core type that call a later module, deferred into the method.

@@ -31,7 +31,8 @@ def label_file(tmp_path):
 @pytest.mark.parametrize("suffix", ["jsonl", "npz", "h5"])
 def test_decode_gives_back_what_encode_took(label_file, tmp_path, suffix):
     tensors = tmp_path / f"x.{suffix}"
-    assert wyckoffkit("encode", label_file, "-o", tensors) == (0, "", "")
+    said = f"{tensors}: {len(PAPER_LABELS)} labels encoded\n"
+    assert wyckoffkit("encode", label_file, "-o", tensors) == (0, "", said)
     assert wyckoffkit("decode", tensors) == (0, label_file.read_text(), "")
     assert {path.name for path in tmp_path.iterdir()} == {"label.txt", tensors.name}
 
@@ -118,7 +119,7 @@ def test_encode_records_a_profile_only_where_all_labels_are_canonical_or_made_so
     assert wyckoffkit("decode", tensors)[1] == path.read_text()
     assert recorded_profile(tensors) == "as-given"
     for profile in ("pymatgen", "affine"):
-        assert wyckoffkit("encode", path, "-o", tensors, "--profile", profile) == (0, "", "")
+        assert wyckoffkit("encode", path, "-o", tensors, "--profile", profile)[:2] == (0, "")
         assert wyckoffkit("decode", tensors)[1] == "AB_cF8_225_a_b:Cl-Na\nAB_cF8_225_a_b:Ca-O\n"
         assert recorded_profile(tensors) == profile
     assert wyckoffkit("encode", path, "--profile", "euclidean")[0] == 1
@@ -181,3 +182,23 @@ def test_labels_are_read_from_a_column_of_a_csv_file(tmp_path):
     code, _, err = wyckoffkit("validate", path, "--column", "label")
     assert code == 1
     assert "no column 'label'; the columns are material_id, note, protostructure" in err
+
+
+def test_a_file_of_another_kind_is_told_what_it_is_and_what_to_do(label_file, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("material_id,label\na,AB_cF8_225_a_b:Ca-O\n")
+    code, out, err = wyckoffkit("validate", table)
+    assert (code, out) == (1, "")
+    assert "a table with the columns material_id,label" in err
+    assert "--column" in err
+    assert wyckoffkit("validate", table, "--column", "label")[:2] == (0, "1 valid labels\n")
+    dataset = tmp_path / "x.h5"
+    wyckoffkit("encode", label_file, "-o", dataset)
+    assert "an HDF5 file, not text; `wyckoffkit decode`" in wyckoffkit("validate", dataset)[2]
+
+
+def test_labels_may_be_words_files_or_stdin(label_file):
+    words = wyckoffkit("canonicalize", *PAPER_LABELS)
+    assert wyckoffkit("canonicalize", label_file) == words
+    assert wyckoffkit("canonicalize", "-", text=label_file.read_text()) == words
+    assert wyckoffkit("canonicalize", label_file.with_name("no.txt"))[0] == 1

@@ -241,5 +241,6 @@ def _of_record(line: str) -> Protostructure:
     except ProtostructureError:
         raise
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        raise ProtostructureError(f"not a record of `wyckoffkit encode`: {type(error).__name__} {error}") from None
+        reason = f"no field {error}" if isinstance(error, KeyError) else f"{type(error).__name__} {error}"
+        raise ProtostructureError(f"not a record of `wyckoffkit encode`: {reason}") from None
     return decode(arrays)

@@ -18,6 +18,8 @@ from .errors import DatasetError
 
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
+HDF5 = b"\x89HDF"
+
 # What the decompressors raise on damaged or cut-off input.
 DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 
@@ -113,6 +115,8 @@ def _lines(path: Path, raw: IO[bytes]) -> Iterator[str]:
                 yield line
                 number += 1
     except UnicodeDecodeError as error:
+        if error.object.startswith(HDF5):
+            raise DatasetError(f"{path}: an HDF5 file, not text; `wyckoffkit decode` writes the labels in it") from None
         raise DatasetError(f"{path}: not UTF-8 text after line {number - 1}: {error.reason}") from None
     except (*DAMAGE, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .bits import Likelihoods
 
 SHOWN_REASONS = 10
+UNKNOWN = "–"
 # What is no share of materials, so not shown in per cent.
 PLAIN = {
     "collision probability": ".2e",
@@ -68,6 +70,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
 
 def cells(name: str, estimate: Estimate) -> tuple[str, str]:
     """(value, interval) as text: per cent unless the measure is no share."""
+    if math.isnan(estimate.value):
+        return UNKNOWN, ""
     if name in PLAIN:
         return shown(name, estimate.value), f"{shown(name, estimate.low)} … {shown(name, estimate.high)}"
     return shown(name, estimate.value), f"{100 * estimate.low:.2f} … {100 * estimate.high:.2f}"
@@ -75,16 +79,23 @@ def cells(name: str, estimate: Estimate) -> tuple[str, str]:
 
 def shown(name: str, value: float) -> str:
     """A number as text."""
+    if math.isinf(value):
+        return "∞"
     return f"{value:{PLAIN[name]}}" if name in PLAIN else f"{100 * value:.2f} %"
+
+
+def decimal(value: float | None) -> str:
+    """Four decimals; a dash for what could not be measured."""
+    return UNKNOWN if value is None or math.isnan(value) else f"{value:.4f}"
 
 
 def _add_embedding(table: Table, found: EmbeddingResult) -> None:
     """Raw distances stand beside the held-out one only where that is of about as many materials."""
 
     def add(name: str, estimate: Estimate, held_out: Any = None, resampled: str = "") -> None:
-        interval = f"{estimate.low:.4f} … {estimate.high:.4f}"
-        line = f"{held_out['value']:.4f}" if held_out else ""
-        table.add_row(name, f"{estimate.value:.4f}", interval, line, resampled, f"{estimate.n:,}")
+        interval = f"{decimal(estimate.low)} … {decimal(estimate.high)}"
+        line = decimal(held_out["value"]) if held_out else ""
+        table.add_row(name, decimal(estimate.value), interval, line, resampled, f"{estimate.n:,}")
 
     for title, key, result in (("FWD", "fwd", found.fwd), ("FWD of the novel", "fwd_of_novel", found.fwd_novel)):
         if result is not None:

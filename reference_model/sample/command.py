@@ -22,7 +22,7 @@ from .asked import Conditions, iterate
 from .conditioned import Fulfilment
 from .draw import Sample, Tally
 from .filters import Energies
-from .output import FileWriter, LineWriter, NoWriter, Writer
+from .output import FileWriter, LineWriter, NoWriter, Writer, check_destination
 from .processes import from_first_process
 
 # Uniqueness is counted over the first so many samples, to keep memory constant.
@@ -48,6 +48,9 @@ def run(
     console: Console,
 ) -> None:
     """Write n samples to `out` (labels to standard output without it) and one line of figures to the console."""
+    to_file = out is not None and str(out) != "-"
+    if to_file:
+        check_destination(out, force=force)  # before the wait for the model
     place = own_device(device)
     with process_group(place):
         model = load_model(checkpoint, place)
@@ -137,8 +140,8 @@ def _draw_and_write(model: Model, writer: Writer, console: Console, options: dic
                 minutes = (time.monotonic() - begun) / 60
                 ahead.reached(
                     tally.kept,
-                    f"{(tally.kept - kept_before) / minutes:.0f} a minute, "
-                    f"{(tally.novel - novel_before) / minutes:.0f} novel",
+                    f"{(tally.kept - kept_before) / minutes:,.0f} a minute, "
+                    f"{(tally.novel - novel_before) / minutes:,.0f} novel",
                 )
     writer.finish()
     if rank() != 0:
@@ -183,10 +186,10 @@ def _summary(tally: Tally, n_distinct: int, n_now: int, seconds: float) -> str:
         for number, why in ((tally.thinned, "passed over by weight"), (tally.repeated, "passed over as repeated"))
         if number
     )
-    now = "" if n_now == tally.kept else f", {n_now} of them now,"
+    now = "" if n_now == tally.kept else f", {n_now:,} of them now,"
     over = "" if counted == tally.kept else f" of the first {counted}"
     return (
-        f"{tally.kept} samples{now} in {seconds:.1f} s ({60 * n_now / max(seconds, 1e-9):.0f} a minute): "
+        f"{tally.kept:,} samples{now} in {seconds:.1f} s ({60 * n_now / max(seconds, 1e-9):,.0f} a minute): "
         f"valid {100 * (1 - tally.invalid / tally.drawn):.1f} % ({tally.invalid} invalid, drawn again{passed_over}), "
         f"unique {100 * n_distinct / counted:.1f} %{over}, "
         f"novel {100 * tally.novel / seen:.1f} %, "

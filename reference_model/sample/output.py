@@ -39,6 +39,14 @@ def format_lines(samples: Iterable[Sample], suffix: str) -> str:
     return text.getvalue()
 
 
+def check_destination(path: Path, *, force: bool = False) -> None:
+    """Raise WyckoffkitError if the file exists and `force` is not given, or if its suffix is unknown."""
+    if path.suffix not in SUFFIXES:
+        raise WyckoffkitError(f"{path}: samples are written as {', '.join(SUFFIXES)}, by suffix")
+    if path.exists() and not force:
+        raise WyckoffkitError(f"{path} exists; give --force to replace it")
+
+
 class LineWriter:
     """Labels to a stream as they come."""
 
@@ -94,10 +102,7 @@ class FileWriter:
     """
 
     def __init__(self, path: Path, arguments: dict[str, Any], *, force: bool = False) -> None:
-        if path.suffix not in SUFFIXES:
-            raise WyckoffkitError(f"{path}: samples are written as {', '.join(SUFFIXES)}, by suffix")
-        if path.exists() and not force:
-            raise WyckoffkitError(f"{path} exists; give --force to replace it")
+        check_destination(path, force=force)
         self.path, self.arguments = path, arguments
         self.part = path.with_name(f".{path.name}.part")
         self.note = path.with_name(f".{path.name}.part.json")

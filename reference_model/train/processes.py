@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ..devices import available_device
+
 
 def rank() -> int:
     return dist.get_rank() if dist.is_initialized() else 0
@@ -24,8 +26,11 @@ def world_size() -> int:
 
 
 def own_device(name: str) -> torch.device:
-    """The device of this process: "cuda" means the GPU that torchrun's LOCAL_RANK counts out."""
-    device = torch.device(name)
+    """The device of this process: "cuda" means the GPU that torchrun's LOCAL_RANK counts out.
+
+    Raises WyckoffkitError where there is none.
+    """
+    device = available_device(name)
     if device.type == "cuda":
         if device.index is None:
             device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))

@@ -111,7 +111,8 @@ def live_progress(
 
 
 def _figures(validation: dict[str, float]) -> str:
-    return "validation " + ", ".join(f"{name} {value:.4g}" for name, value in validation.items())
+    error = validation["bits_error"]
+    return f"validation {validation['bits']:.2f} ± {error:.2f} bits a material (loss {validation['loss']:.4g})"
 
 
 def _plain(console: Console) -> Callable[[Record], None]:

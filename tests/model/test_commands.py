@@ -125,8 +125,8 @@ def test_without_a_budget_a_run_is_one_hour():
     [
         ("none.toml", [], "no such file, and not one of paper, released, compact"),
         ("compact", ["lr=3"], "--set takes model.KEY=VALUE or train.KEY=VALUE, got 'lr=3'"),
-        ("compact", ["train.lrr=3"], "unknown training setting 'lrr'"),
-        ("compact", ["model.colour=3"], "colour"),
+        ("compact", ["train.lrr=3"], "no setting train.lrr; there are accumulate"),
+        ("compact", ["model.colour=3"], "no setting model.colour; there are T, architecture"),
         ("compact", ["model.hidden_size=-1"], "hidden_size is a whole number above 0, got -1"),
         ("compact", ["train.batch_size=0"], "batch_size must be at least 1, got 0"),
         ("compact", ["train.ema=2"], "ema is a fraction from 0 to 1, got 2"),
@@ -138,6 +138,20 @@ def test_settings_that_mean_nothing_are_named(config, settings, sentence):
     with pytest.raises(CheckpointError) as caught:
         choose(config, {}, {}, settings)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_is_not_here_is_refused_in_a_sentence(device):
+    done = invoke(sample_app, "-n", 1, "--device", device)
+    assert done.exit_code == 1
+    assert f"sample: the device '{device}' cannot be used here" in done.stderr
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_the_model_is_read(tmp_path):
+    (tmp_path / "there.txt").touch()
+    for name, sentence in (("there.txt", "exists; give --force"), ("x.doc", "samples are written as .txt")):
+        done = invoke(sample_app, tmp_path / "no-model", "-n", 1, "-o", tmp_path / name)
+        assert (done.exit_code, sentence in done.stderr) == (1, True)
 
 
 def test_a_toml_file_with_other_tables_is_refused(tmp_path):
