@@ -27,7 +27,7 @@ from typing import Any
 FENCE = re.compile(
     r"^(?P<indent> *)```(?P<language>[a-z]*)[^\n]*\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
 )
-COMMAND_SECONDS = 300
+COMMAND_SECONDS = 1800  # a guard against what never ends, on a slow machine too
 
 
 @dataclass(frozen=True)

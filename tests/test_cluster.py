@@ -43,11 +43,11 @@ def test_an_entry_that_kills_or_hangs_the_workers_of_a_cluster_is_rejected_alone
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as here,
     ):
         tasks = iter([(7, entries), (8, entries[:1]), (9, entries[2:])])
-        done = dict(cluster.run_on_cluster(tasks, BuildOptions(), here.scheduler_address, 3))
+        done = dict(cluster.run_on_cluster(tasks, BuildOptions(), here.scheduler_address, 5))
     found = Shard.from_bytes(done[7])
     assert [name.decode() for name in found.texts["material_id"]] == ["a", "b", "c"]
     assert found.texts["rejected_reason"].tolist() == [
-        b"not finished within 3 s, twice",
+        b"not finished within 5 s, twice",
         b"the worker process died on this entry, twice (SIGSEGV)",
     ]
     assert len(Shard.from_bytes(done[8]).columns) == 1

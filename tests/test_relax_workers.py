@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from wyckoffkit.relax.modes import all_modes, symmetric_modes
 
 pytest.importorskip("ase", reason="needs the extra structures: pip install 'wyckoffkit[structures]'")
 
+ROOT = Path(__file__).resolve().parents[1]
 METAL = "AB_tP2_123_a_d:Au-Cu"
 
 
@@ -86,9 +89,11 @@ def test_labels_side_by_side_give_the_rows_that_they_give_alone(tmp_path):
 @pytest.mark.parametrize("name, words", [("Hangs", "killed: no step ended within"), ("Dies", "process died")])
 def test_a_calculator_that_hangs_or_dies_costs_the_labels_that_it_fails_on(tmp_path, monkeypatch, name, words):
     """It fails on gold, and the other label, in the same process at the time, is relaxed."""
-    monkeypatch.setattr(workers, "_GRACE", 2.0)
+    # A second a step is much for a calculator that does nothing, and the silence of one that hangs takes 4 s.
+    timeout = 60.0
+    monkeypatch.setattr(workers, "_GRACE", 4.0 - timeout)
     labels = [METAL, "AB_cP2_221_a_b:Ag-Cu"]
-    options = RelaxOptions(stage=StageOptions(steps=60, timeout=1.0), attempts=2)
+    options = RelaxOptions(stage=StageOptions(steps=60, timeout=timeout), attempts=2)
     calculator = f"tests.failing_calculators:{name}"
     found = list(relax_many(map(parse_label, labels), tmp_path, options, calculator=calculator, jobs=1, batch=2))
     rows = {row["label"]: row for row in found}
@@ -100,18 +105,28 @@ def test_a_calculator_that_hangs_or_dies_costs_the_labels_that_it_fails_on(tmp_p
 
 
 def test_a_run_that_is_killed_goes_on_and_relaxes_no_label_twice(tmp_path):
+    """Killed when all labels but the last, which is being relaxed, are in the record."""
+    assert "Al" in METALS[-1]
+    (tmp_path / "wait").touch()
+    environment = {**os.environ, "WAIT_WHILE": str(tmp_path / "wait")}
     (tmp_path / "labels.txt").write_text("\n".join(METALS) + "\n")
-    arguments = ["relax", str(tmp_path / "labels.txt"), "-o", str(tmp_path / "out"), "--calculator", "emt"]
+    arguments = ["relax", str(tmp_path / "labels.txt"), "-o", str(tmp_path / "out")]
+    arguments += ["--calculator", "tests.failing_calculators:WaitsAtAluminium", "--batch", "1"]
     command = [sys.executable, "-m", "wyckoffkit.cli.main", *arguments]
     record = tmp_path / "out" / "relaxed.jsonl"
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        while not record.exists() or record.read_bytes().count(b"\n") < 2:
+    run = partial(subprocess.Popen, command, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT)
+    with run() as process:
+        while not record.exists() or record.read_bytes().count(b"\n") < len(METALS):
             assert process.poll() is None
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
+    before = record.read_bytes()
+    (tmp_path / "wait").unlink()
     with open(record, "ab") as file:
         file.write(b'{"label": "cut o')
-    subprocess.run(command, stderr=subprocess.DEVNULL, check=True)
+    with run() as process:
+        assert process.wait() == 0
+    assert record.read_bytes().startswith(before)
     labels = [json.loads(line).get("label") for line in record.read_text().splitlines()[1:]]
     assert sorted(labels) == sorted(METALS)
 

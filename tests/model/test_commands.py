@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -164,24 +163,39 @@ def test_a_toml_file_with_other_tables_is_refused(tmp_path):
         choose(str(path), {}, {}, [])
 
 
+SENT_TO_ITSELF = """
+import os, runpy
+from reference_model.train import engine
+written = engine.Run._write_log
+def write_and_send(run, seconds):
+    written(run, seconds)
+    if run.progress.step == 20:
+        os.kill(os.getpid(), SENT)
+engine.Run._write_log = write_and_send
+runpy.run_module("reference_model.train", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM])
 def test_the_command_killed_and_given_again_ends_in_the_undisturbed_weights(dataset, tmp_path, sent):
-    def command(folder):
+    """Between the line of step 20 in the log and its checkpoint."""
+
+    def arguments(folder):
         every_step = ("--set", "train.checkpoint_minutes=1e-9", "--set", "train.log_steps=1")
         steps = ("--steps", "120", "--validations", "3", *every_step)
-        return [sys.executable, "-m", "reference_model.train", str(dataset), "-o", str(folder), *steps, *TINY]
+        return [str(dataset), "-o", str(folder), *steps, *TINY]
+
+    def command(folder):
+        return [sys.executable, "-m", "reference_model.train", *arguments(folder)]
 
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run(command(tmp_path / "a"), check=True, env=environment, capture_output=True)
-    process = subprocess.Popen(command(tmp_path / "b"), env=environment, stderr=subprocess.DEVNULL)
-    log = tmp_path / "b" / "log.jsonl"
-    while not (log.exists() and len(log.read_bytes().splitlines()) > 20):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(sent)
-    process.wait(timeout=60)
-    assert read_checkpoint(tmp_path / "b" / "checkpoint.safetensors").training["step"] < 120
+    script = SENT_TO_ITSELF.replace("SENT", str(int(sent)))
+    done = subprocess.run([sys.executable, "-c", script, *arguments(tmp_path / "b")], env=environment, check=False)
+    stopped, step = (-sent, 19) if sent == signal.SIGKILL else (0, 20)
+    assert done.returncode == stopped
+    assert read_checkpoint(tmp_path / "b" / "checkpoint.safetensors").training["step"] == step
     subprocess.run(command(tmp_path / "b"), check=True, env=environment, capture_output=True)
     a, b = (read_checkpoint(tmp_path / name / "checkpoint.safetensors") for name in "ab")
     assert all(torch.equal(a.weights[name], b.weights[name]) for name in a.weights)
