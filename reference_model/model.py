@@ -118,4 +118,4 @@ def choose_sampler(model: Model, name: str = "auto", n_steps: int = 100) -> Call
         raise WyckoffkitError(f"first hitting needs the zeros prior, this model has {config.prior}")
     if name == "strided":
         return lambda *a, **k: samplers.strided(*a, n_steps=n_steps, **k)
-    return getattr(samplers, name.replace("-", "_"))  # type: ignore[no-any-return]
+    return getattr(samplers, name.replace("-", "_"))

@@ -39,9 +39,10 @@ def write_tensors(
     full = {**header, "kind": kind, "format_version": version, "toolkit_version": __version__}
     full = {**full, CONTENT: content_digest(full, tensors)}
     metadata = {HEADER_KEY: json.dumps(full, sort_keys=True)}
-    if all(isinstance(t, torch.Tensor) for t in tensors.values()):
+    of_torch = {k: t for k, t in tensors.items() if isinstance(t, torch.Tensor)}
+    if len(of_torch) == len(tensors):
         # safetensors refuses views that share storage, and stores contiguous memory alone.
-        data = torch_bytes({k: t.detach().cpu().contiguous() for k, t in tensors.items()}, metadata)
+        data = torch_bytes({k: t.detach().cpu().contiguous() for k, t in of_torch.items()}, metadata)
     else:
         data = numpy_bytes({k: np.ascontiguousarray(t) for k, t in tensors.items()}, metadata)
     with replacing(Path(path)) as temporary:
@@ -61,7 +62,7 @@ def content_digest(header: Mapping[str, Any], tensors: Mapping[str, Any]) -> str
             dtype = str(tensor.dtype)
             array = np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
         sha.update(f"{name} {dtype} {list(tensor.shape)}".encode())
-        sha.update(array)
+        sha.update(array.data)
     return sha.hexdigest()
 
 

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..diffusion import TokenLogits
-from ..network.answers import TokenLogits as Factors
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +58,7 @@ class Guided:
         return free + self.strength * (told - free)
 
     def _slots(self, told: TokenLogits, free: TokenLogits) -> TokenLogits:
-        return Factors(
+        return TokenLogits(
             self._between(told.constrained.float(), free.constrained.float()),
             self._between(told.unconstrained.float(), free.unconstrained.float()),
             lambda rows, elements: self._between(

@@ -74,7 +74,8 @@ def _weighted(total: Tensor, batch0: Batch, weighting: str) -> Tensor:
 
 def occupied_slots(batch0: Batch) -> tuple[Tensor, Tensor]:
     """Packed row and element (0 is H) of each occupied slot of the unconstrained positions, (k,) each."""
-    return batch0.unconstrained.nonzero(as_tuple=True)
+    row, element = batch0.unconstrained.nonzero(as_tuple=True)
+    return row, element
 
 
 def factored_cross_entropy(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import hypot
@@ -97,15 +97,15 @@ def rows(contents: Contents) -> list[Row]:
     """Every measure of the first evaluation."""
     first = contents[0][1]
 
-    def row(name: str, factor: float, at: Callable[[Mapping[str, Any]], Any], lines: Lines = (None, None)) -> Row:
-        return Row(name, tuple(at(content) for _, content in contents), *lines, factor)
+    def row(name: str, factor: float, path: tuple[str, ...], lines: Lines = (None, None)) -> Row:
+        return Row(name, tuple(_inside(content, path) for _, content in contents), *lines, factor)
 
     lines, resampled = first["lines"], first["resampled"]
     found = [
         row(
             name,
             1.0 if name in PLAIN else 100.0,
-            lambda content, name=name: content["metrics"].get(name),
+            ("metrics", name),
             ((lines.get(name) or {}).get("value"), resampled.get(name)),
         )
         for name in first["metrics"]
@@ -115,16 +115,16 @@ def rows(contents: Contents) -> list[Row]:
         for path, name, factor, again in EMBEDDED:
             if _inside(first["embedding"], path) is not None:
                 line = (_inside(held_out, path) or {}).get("value")
-                found.append(row(name, factor, lambda c, path=path: _inside(c["embedding"] or {}, path), (line, again)))
+                found.append(row(name, factor, ("embedding", *path), (line, again)))
     for path in BITS if first["likelihoods"] else ():
         name = f"bits{' a material' * (path[0] != 'differences')}, {path[1]}"
         line = 0.0 if path[0] == "differences" else None
-        found.append(row(name, 1.0, lambda c, path=path: _inside(c["likelihoods"] or {}, path), (line, None)))
+        found.append(row(name, 1.0, ("likelihoods", *path), (line, None)))
     return found + [
         row(
             f"{name}: Jensen–Shannon, bits",
             1.0,
-            lambda content, name=name: content["divergences"].get(name, {}).get("jensen_shannon_bits"),
+            ("divergences", name, "jensen_shannon_bits"),
             (None, first["divergences"][name]["jensen_shannon_bits"]["floor"]),
         )
         for name in first["divergences"]
@@ -206,7 +206,7 @@ PLOTTED = (
 )
 
 
-def plots(contents: Contents) -> list[tuple[str, list[dict[str, Any] | None], dict[str, float]]]:
+def plots(contents: Contents) -> list[tuple[str, list[Mapping[str, Any] | None], dict[str, float]]]:
     """What a report of the comparison draws: measures in the units to show, with their lines."""
     by_name = {row.name: row for row in rows(contents)}
     found = []
@@ -220,7 +220,3 @@ def plots(contents: Contents) -> list[tuple[str, list[dict[str, Any] | None], di
         title = name if row.factor == 1 else f"{name}, %"
         found.append((title, estimates, {k: row.factor * v for k, v in lines.items() if v is not None}))
     return found
-
-
-def _scaled(estimate: Mapping[str, Any], factor: float) -> dict[str, Any]:
-    return {key: estimate[key] if estimate[key] is None else factor * estimate[key] for key in ("value", "low", "high")}

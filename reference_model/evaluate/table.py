@@ -59,8 +59,9 @@ def show(evaluation: Evaluation, console: Console) -> None:
         highlight=False,
     )
     foreseen = {name: line for name, line in lines.items() if name.startswith("Good–Turing")}
-    for name, line in foreseen.items():
-        console.print(f"{name}, as the training data foresee of real data: {shown(name, line.value)}", highlight=False)
+    for name, foretold in foreseen.items():
+        share = shown(name, foretold.value)
+        console.print(f"{name}, as the training data foresee of real data: {share}", highlight=False)
     if evaluation.sweep:
         _show_sweep(evaluation.sweep, console)
     _show_failures(evaluation, console)

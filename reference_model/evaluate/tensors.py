@@ -93,9 +93,9 @@ def _atomic_numbers(path: Path, types: np.ndarray) -> np.ndarray:
     if types.ndim == 1:
         return types
     if types.shape[1:] == (ELEMENT_SCORES,):
-        return types.argmax(axis=1) + 1  # type: ignore[no-any-return]
+        return types.argmax(axis=1) + 1
     if types.shape[1:] == (ELEMENT_BITS,):
-        return (types > 0) @ (1 << np.arange(ELEMENT_BITS)) + 1  # type: ignore[no-any-return]
+        return (types > 0) @ (1 << np.arange(ELEMENT_BITS)) + 1
     raise DatasetError(
         f"{path}: atom_types has the shape {types.shape}, expected atomic numbers, scores of {ELEMENT_SCORES} elements "
         f"or {ELEMENT_BITS} bits for each atom"

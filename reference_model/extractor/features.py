@@ -60,7 +60,7 @@ def element_features() -> Array:
 
 def has_features() -> Array:
     """(119,) bool by atomic number."""
-    return element_features().any(axis=1)
+    return np.asarray(element_features().any(axis=1))
 
 
 @cache

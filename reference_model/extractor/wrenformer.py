@@ -52,7 +52,8 @@ class WrenformerConfig:
         if unknown:
             raise CheckpointError(f"a Wrenformer has no option {', '.join(unknown)}")
         try:
-            return cls(**{k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()})
+            lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+            return cls(**lists)
         except TypeError as error:
             raise CheckpointError(f"not the options of a Wrenformer: {error}") from None
 
@@ -102,8 +103,8 @@ class Projected:
     """(1731, D)"""
 
 
-def project(network: nn.Module, element_features: Tensor, position_features: Tensor) -> Projected:
-    """Tables for `embed_rows`."""
+def project(network: Any, element_features: Tensor, position_features: Tensor) -> Projected:
+    """Tables for `embed_rows`; `network` is a Wrenformer, ours or aviary's own."""
     weight, bias = network.resize_embedding.weight, network.resize_embedding.bias
     split = 1 + N_ELEMENT_FEATURES
     return Projected(
@@ -114,7 +115,7 @@ def project(network: nn.Module, element_features: Tensor, position_features: Ten
 
 
 def embed_rows(
-    network: nn.Module, tables: Projected, element: Tensor, position: Tensor, ratio: Tensor, count: Tensor
+    network: Any, tables: Projected, element: Tensor, position: Tensor, ratio: Tensor, count: Tensor
 ) -> Tensor:
     """(R, D) the encoder's mean over sites, for R rows of n slots: element, position, ratio, count (R, n).
 
@@ -159,6 +160,6 @@ def average_settings(embedding: Tensor, weight: Tensor, material: Tensor, n_mate
     return total.index_add(0, material, embedding * weight[:, None])
 
 
-def predict(network: nn.Module, aggregated: Tensor) -> Tensor:
+def predict(network: Any, aggregated: Tensor) -> Tensor:
     """(B, outputs) of the first target: mean, and log standard deviation where the loss is robust."""
     return network.output_nns[0](F.relu(network.trunk_nn(aggregated)))

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from ..batch import Batch
 from ..config import ModelConfig
+from ..diffusion import TokenLogits
 from ..element_features import element_features
 from ..transitions import Schedule
-from .answers import TokenLogits
 from .attention import block_attention
 from .condition import PropertyEmbedding
 from .layout import N_ROWS, Block, Layout, layout
@@ -47,6 +47,12 @@ class TransformerLayer(nn.Module):
 
 class CompactNetwork(nn.Module):
     """Serves both objectives: D3PM by calling it, the jump objective by `next_token` and `n_left_logits`."""
+
+    element_features: Tensor
+    """(E, F), and `position_features` (1731, F')."""
+    position_features: Tensor
+    log_u: Tensor
+    """(T + 1,) of D3PM models."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -92,6 +98,7 @@ class CompactNetwork(nn.Module):
         """Start each layer as nearly nothing, and the heads at the base rates."""
         depth = (2 * self.config.n_layers) ** -0.5
         for layer in self.layers:
+            assert isinstance(layer, TransformerLayer)
             for linear in (layer.attention_out, layer.mlp_out):
                 nn.init.normal_(linear.weight, std=depth * linear.in_features**-0.5)
                 nn.init.zeros_(linear.bias)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ..batch import Batch, group_tables
 from ..config import ModelConfig
+from ..diffusion import TokenLogits
 from ..transitions import odds
-from .answers import TokenLogits
 from .layout import Block, Layout, layout
 from .linear import Linear, at_least_float32, linear, mlp
 from .pair import pair_attention

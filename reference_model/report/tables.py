@@ -63,9 +63,10 @@ def _distances(found: Mapping[str, Any], kinds: Sequence[str]) -> list[str]:
     for key, title in (("fwd", "FWD"), ("fwd_of_novel", "FWD of the novel")):
         for kind in kinds if found[key] else ():
             row, line = found[key][kind], (found["held_out"].get(key) or {}).get(kind)
-            compares = line and (kind != "raw" or alike(line["n"], row["n"]))
+            if kind == "raw" and line and not alike(line["n"], row["n"]):
+                line = None
             again = None if key != "fwd" else found[key]["floor"] if kind == "raw" else 0.0
-            rows.append(_row(f"{title}, {kind}", row, line["value"] if compares else None, again, True))
+            rows.append(_row(f"{title}, {kind}", row, line["value"] if line else None, again, True))
     return rows
 
 

@@ -48,8 +48,7 @@ def run(
     console: Console,
 ) -> None:
     """Write n samples to `out` (labels to standard output without it) and one line of figures to the console."""
-    to_file = out is not None and str(out) != "-"
-    if to_file:
+    if out is not None and str(out) != "-":
         check_destination(out, force=force)  # before the wait for the model
     place = own_device(device)
     with process_group(place):

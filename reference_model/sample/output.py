@@ -106,7 +106,8 @@ class FileWriter:
         self.path, self.arguments = path, arguments
         self.part = path.with_name(f".{path.name}.part")
         self.note = path.with_name(f".{path.name}.part.json")
-        self.next_number, self.written, self.counts = 0, 0, {}
+        self.next_number, self.written = 0, 0
+        self.counts: dict[str, int] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.part, "a+", encoding="utf-8", newline="")  # noqa: SIM115 (closed by `close`)

@@ -43,8 +43,8 @@ class Thinning:
         kinds = self._novelty(labels)
         open_ = np.flatnonzero(level < self.reweighting.largest(kinds))
         weight = np.zeros(len(labels))
-        weight[open_] = self.reweighting.weight(kinds[open_], self._bits([protostructures[i] for i in open_]))
-        return (level < weight).tolist()  # type: ignore[no-any-return]
+        weight[open_] = self.reweighting.weight(kinds[open_], self._bits([protostructures[i] for i in open_.tolist()]))
+        return (level < weight).tolist()
 
     def weights(self, protostructures: Sequence[Protostructure], labels: Sequence[str]) -> Array:
         """(N,) float64: the reweighted law over the model's own."""
@@ -54,7 +54,7 @@ class Thinning:
     def group_law(self, law: Array) -> Array:
         """p(s) (231,) to draw space groups by, so that those of the samples that stay have the law given."""
         tilted = law * np.array(self.reweighting.group_factor)
-        return tilted / tilted.sum()  # type: ignore[no-any-return]
+        return tilted / tilted.sum()
 
     def _bits(self, protostructures: Sequence[Protostructure]) -> Array:
         return np.array([score.bits for score in self.scorer.score(protostructures)])

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from ..batch import Batch
 from ..diffusion import TokenLogits
-from ..network.answers import TokenLogits as Factors
 from ..transitions import draw_categorical, odds
 
 CERTAIN = 60.0
@@ -19,14 +18,14 @@ CERTAIN = 60.0
 def ask(network: Any, batch: Batch, t: Tensor) -> TokenLogits:
     """What a D3PM network says of x0 at t (B,), in factors; a plain `network(batch, t)` gives all its logits first."""
     if hasattr(network, "occupancy"):
-        return network.occupancy(batch, t)  # type: ignore[no-any-return]
+        return network.occupancy(batch, t)
     return factors(*network(batch, t))
 
 
-def factors(constrained: Tensor, unconstrained: Tensor) -> Factors:
+def factors(constrained: Tensor, unconstrained: Tensor) -> TokenLogits:
     """Logits (C, E + 1), (U, E, P + 1) as log-odds against empty, and counts where they are asked."""
     empty = torch.maximum(constrained[:, 0], constrained.amax(-1) - CERTAIN)
-    return Factors(
+    return TokenLogits(
         constrained[:, 1:] - empty[:, None],
         odds(unconstrained).log(),
         lambda rows, elements: unconstrained[rows, elements, 1:],

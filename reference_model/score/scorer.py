@@ -153,7 +153,7 @@ class Scorer:
             return [None] * len(labels)
         new_prototype = ~self.model.reference.knows_prototypes(prototype_labels(labels, self.profile))
         ratio = weights.density_ratio(space_group, novelty(novel, new_prototype), bits)
-        return (bits - np.log2(ratio)).tolist()  # type: ignore[no-any-return]
+        return (bits - np.log2(ratio)).tolist()
 
     def _n_settings(self, columns: WyckoffColumns) -> Array:
         if self.augmentation is None:

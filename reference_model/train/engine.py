@@ -91,8 +91,9 @@ class Run:
         self.average = Average(self.network, build_network(template.config).to(self.device), config.ema)
         self.optimiser = adamw(self.network, config)
         shares = config.count_share, config.condition_dropout
-        loss = {"loss": config.loss, "hybrid_weight": config.hybrid_weight}
-        self.objective = Objective(self.network, template, config.weighting, *shares, **loss)
+        self.objective = Objective(
+            self.network, template, config.weighting, *shares, loss=config.loss, hybrid_weight=config.hybrid_weight
+        )
         self.loss = compiled(self.objective, self.device) if config.compile else self.objective
         self.progress = Progress()
         self.bf16 = config.bf16 if config.bf16 is not None else has_fast_bf16(self.device)

@@ -55,7 +55,8 @@ class Question:
 
     def _moved(self, how: Callable[[Any], Any]) -> Question:
         parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Question(**{name: part if part is None else how(part) for name, part in parts.items()})
+        moved: dict[str, Any] = {name: part if part is None else how(part) for name, part in parts.items()}
+        return Question(**moved)
 
 
 class Objective(nn.Module):
@@ -70,7 +71,7 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Any,
         checkpoint: Checkpoint,
         weighting: str,
         count_share: float = 0.0,
@@ -86,7 +87,7 @@ class Objective(nn.Module):
             )
         self.loss, self.hybrid_weight = loss, hybrid_weight if loss == "hybrid" else 0.0
         self._diffusion_on: dict[torch.device, Diffusion] = {}
-        self.network = network
+        self.network: Any = network  # a Module with the answers of its objective
         self.config = checkpoint.config
         self.weighting = weighting
         self.count_share = count_share if checkpoint.config.objective == "jump" else 0.0
@@ -125,6 +126,8 @@ class Objective(nn.Module):
                 return self._bound(question)
             if self.config.architecture == "compact":
                 slots = self.network.occupancy(question.noised, question.t)
+                assert question.occupied_row is not None
+                assert question.occupied_element is not None
                 occupied = question.occupied_row, question.occupied_element
                 return factored_cross_entropy(slots, question.clean, occupied, weighting=self.weighting)
             logits = self.network(question.noised, question.t)
@@ -132,12 +135,16 @@ class Objective(nn.Module):
         tokens = self.network.next_token(question.jump.batch, question.jump.n_left)
         loss = jump_loss(tokens, question.jump)
         if question.thinned is not None:
+            assert question.n_left is not None
+            assert question.u is not None
             logits = self.network.n_left_logits(question.thinned)
             loss = loss + self.count_share * count_loss(logits, question.n_left, question.u)
         return loss
 
     def _bound(self, question: Question) -> Tensor:
         """Of all variables: the bound needs the law of every class."""
+        assert question.noised is not None
+        assert question.t is not None
         device = question.noised.device
         if device not in self._diffusion_on:
             self._diffusion_on[device] = self.diffusion.to(device)

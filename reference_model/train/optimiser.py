@@ -47,7 +47,7 @@ class Average:
     def update(self, step: int) -> None:
         """Take the weights after optimiser step number `step` (from 0) into the average."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        averages = [average for average, _ in self._pairs]
+        averages: list[Tensor] = [average for average, _ in self._pairs]
         torch._foreach_lerp_(averages, [weight for _, weight in self._pairs], 1 - decay)
 
 

@@ -65,8 +65,8 @@ def train(
     if model.condition:
         condition = told_property(data, dataset, model.condition)[chosen]
         if initialise is None or not read_checkpoint(initialise).config.condition:  # else the scale that it has
-            scale = {"condition_mean": np.nanmean(condition), "condition_std": np.nanstd(condition)}
-            model = replace(model, **{key: round(float(value), 6) for key, value in scale.items()})
+            mean, std = (round(float(of(condition)), 6) for of in (np.nanmean, np.nanstd))
+            model = replace(model, condition_mean=mean, condition_std=std)
     start = None
     if initialise is not None:
         start = starting_point(initialise, model)

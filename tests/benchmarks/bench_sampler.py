@@ -24,9 +24,8 @@ from torch import Tensor
 
 from reference_model.batch import Batch
 from reference_model.config import ModelConfig
-from reference_model.diffusion import Diffusion
+from reference_model.diffusion import Diffusion, TokenLogits
 from reference_model.network import build_network
-from reference_model.network.answers import TokenLogits
 from reference_model.sampler import first_hitting, jump, reverse_step
 from reference_model.streams import Streams
 
