@@ -1,11 +1,13 @@
 """The probability of a jump model itself, summed over every order in which its tokens could have come.
 
 n tokens have n! orders but only 2^n - 1 states on the way, so log p(S ∪ τ) gathers log p(S) + log p(τ | S, N) over the
-lattice of subsets S.
+lattice of subsets S. Settings of one material, and materials alike, share states (the empty one to begin with): the
+network is asked once for each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,10 @@ from ..diffusion import legal, position_logits
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
+AHEAD = 64
+"""Batches of states that are looked at together for equal ones."""
+NO_TOKEN = -1
+
 
 @torch.no_grad()
 def log_probability(
@@ -30,41 +36,63 @@ def log_probability(
     result = torch.zeros(len(n_tokens), dtype=torch.float64)
     for n in np.unique(n_tokens):
         alike = np.flatnonzero(n_tokens == n)
-        size = max(1, batch_size >> int(n))
+        alike = alike[np.argsort(columns.space_group[alike], kind="stable")]
+        size = max(1, AHEAD * batch_size >> int(n))
         for part in np.split(alike, range(size, len(alike), size)):
-            steps = _steps(network, columns.select(part), int(n), n_elements, device)
-            result[part] = _summed(steps.cpu(), int(n))
+            steps = _steps(network, columns.select(part), int(n), n_elements, device, batch_size)
+            result[part] = _summed(steps, int(n))
     return result
 
 
-def _steps(network: Any, columns: WyckoffColumns, n: int, n_elements: int, device: torch.device) -> Tensor:
+def _steps(
+    network: Any, columns: WyckoffColumns, n: int, n_elements: int, device: torch.device, batch_size: int
+) -> Tensor:
     """log p(τ_j | S, N) (M, 2^n - 1, n) of M materials with n tokens; bit j of the second index says whether S has τ_j.
 
     Where S has it the number means nothing.
     """
     M, Q = len(columns), 2**n - 1
-    has = (np.arange(Q)[:, None] >> np.arange(n)) & 1  # (Q, n)
-    kept = np.broadcast_to(has == 1, (M, Q, n))
-
-    def subsets(values: Array) -> Array:
-        return np.broadcast_to(values.reshape(M, 1, n), (M, Q, n))
-
-    position, element, count = (subsets(v) for v in (columns.position, columns.element, columns.count))
-    offset = np.concatenate([[0], np.cumsum(np.tile(has.sum(1), M))])
-    states = WyckoffColumns(
-        np.repeat(columns.space_group, Q), offset.astype(np.int64), position[kept], element[kept], count[kept]
+    position, element, count = (
+        v.reshape(M, n).astype(np.int64) for v in (columns.position, columns.element, columns.count)
     )
-    batch = Batch.from_columns(states, None, n_elements).to(device)
-    n_left = torch.from_numpy(np.tile(n - has.sum(1), M)).to(device)
-    chosen = (torch.from_numpy(v.reshape(M * Q, n).astype(np.int64)).to(device) for v in (position, element, count))
-    return _token_log_p(network.next_token(batch, n_left), batch, *chosen).view(M, Q, n)
+    has = (np.arange(Q)[:, None] >> np.arange(n)) & 1 == 1  # (Q, n)
+    token = position << 48 | element << 32 | count
+    state = np.sort(np.where(has, token[:, None], NO_TOKEN), -1).reshape(M * Q, n)
+    group = np.repeat(columns.space_group, Q)[:, None].astype(np.int64)
+    distinct, which = np.unique(np.hstack([group, state]), axis=0, return_inverse=True)
+    result = torch.empty(M * Q, n, dtype=torch.float64)
+    for states, asked, at in _in_batches(distinct, which.reshape(-1), batch_size):
+        batch = Batch.from_columns(states, None, n_elements).to(device)
+        n_left = torch.from_numpy(n - np.diff(states.offset)).to(device)
+        wanted = (torch.from_numpy(v[asked // Q]).to(device) for v in (position, element, count))
+        logits = network.next_token(batch, n_left)
+        result[asked] = _token_log_p(logits, batch, torch.from_numpy(at).to(device), *wanted).cpu()
+    return result.view(M, Q, n)
 
 
-def _token_log_p(tokens: Any, batch: Batch, position: Tensor, element: Tensor, count: Tensor) -> Tensor:
-    """log p of the tokens (B, n) asked for as the next one of each state, float64."""
+def _in_batches(distinct: Array, which: Array, batch_size: int) -> Iterator[tuple[WyckoffColumns, Array, Array]]:
+    """Distinct states, at most `batch_size`; the rows of `which` (M · Q,) that are such; which of these each row is.
+
+    A row of `distinct` is a group, `NO_TOKEN` for each token that is missing, and the others.
+    """
+    order = np.argsort(which, kind="stable")
+    for start in range(0, len(distinct), batch_size):
+        part = distinct[start : start + batch_size]
+        kept = part[:, 1:] != NO_TOKEN
+        token = part[:, 1:][kept]
+        offset = np.concatenate([[0], np.cumsum(kept.sum(1))])
+        states = WyckoffColumns(part[:, 0], offset, token >> 48, token >> 32 & 0xFFFF, token & 0xFFFFFFFF)
+        low, high = np.searchsorted(which[order], (start, start + len(part)))
+        asked = order[low:high]
+        yield states, asked, which[asked] - start
+
+
+def _token_log_p(tokens: Any, batch: Batch, at: Tensor, position: Tensor, element: Tensor, count: Tensor) -> Tensor:
+    """log p (k, n) float64 of tokens (k, n) as the next one of the states `at` (k,) of the batch."""
     slots = legal(tokens, batch)
-    log_p = -position_logits(slots, batch).logsumexp(-1).double()[:, None].expand(position.shape).clone()
-    cell = torch.arange(batch.n_materials, device=batch.device)[:, None] * batch.n_positions + position
+    normaliser = position_logits(slots, batch).logsumexp(-1).double()
+    log_p = -normaliser[at, None].expand(position.shape).clone()
+    cell = at[:, None] * batch.n_positions + position
     packed = torch.zeros(batch.position_mask.numel(), dtype=torch.int64, device=batch.device)
     for cells in (batch.constrained_cell, batch.unconstrained_cell):
         packed[cells] = torch.arange(len(cells), device=batch.device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -133,6 +134,26 @@ def test_summing_all_orders_gives_the_enumerated_probability(toy, augmentation):
     some = Scorer(model, exact=2).score(found)
     assert {s.exact for s in some} == {True, False}
     assert all(math.isclose(a.bits, b.bits, abs_tol=1e-4) for a, b in zip(some, scores, strict=True) if a.exact)
+
+
+def test_no_state_is_asked_of_the_network_twice(model, monkeypatch):
+    asked = []
+
+    def next_token(batch, n_left):
+        states = batch.to_columns()
+        tokens = np.stack([states.position, states.element, states.count], 1).tolist()
+        kept = [str(tokens[a:b]) for a, b in pairwise(states.offset)]
+        asked.extend(zip(states.space_group.tolist(), kept, n_left.tolist(), strict=True))
+        return whole(batch, n_left)
+
+    network = model.network
+    whole = network.next_token
+    monkeypatch.setattr(network, "next_token", next_token)
+    some = [p for p in materials(200) if len(to_columns([p]).element) <= 3]
+    Scorer(model, exact=3).score(some)
+    settings = [equivalent_settings(p, "pymatgen") for p in some]
+    states = sum((1 << len(to_columns([p]).element)) - 1 for of_one in settings for p in of_one)
+    assert len(asked) == len(set(asked)) < 0.9 * states
 
 
 def test_exact_bits_lie_below_the_bound_of_a_network_for_many_groups(model):
