@@ -18,7 +18,6 @@ from wyckoffkit.files import replacing
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..extractor.embed import Extractor
     from .measure import Evaluation
 
 WIDE = 200
@@ -64,7 +63,7 @@ def main(
 
     Example: python -m reference_model.evaluate labels.txt --json evaluation.json --report report.html
     """
-    from .samples import read_samples, require, require_file
+    from .samples import require, require_file
 
     if compare:
         return _compare(samples, report)
@@ -76,15 +75,22 @@ def main(
             require_file(path)
     if norm not in (None, "pre", "post"):
         raise typer.BadParameter("norm is 'pre' or 'post'")
-    from .against import read_against
-    from .measure import evaluate
+    from .asked import evaluate
 
-    used = _extractor(extractor, norm) if fwd else None
-    with counting("embedding the reference") as progress:
-        known = read_against(reference, extractor=used, progress=progress)
-    command = "python -m reference_model.evaluate " + shlex.join(sys.argv[1:])
-    read = read_samples(samples[0], profile=known.profile, symprec=symprec, sweep=symprec_sweep)
-    evaluation = evaluate(read, known, extractor=used, seed=seed, seconds=seconds, command=command, model=model)
+    evaluation = evaluate(
+        samples[0],
+        reference,
+        extractor=extractor,
+        norm=norm,
+        fwd=fwd,
+        model=model,
+        symprec=symprec,
+        symprec_sweep=symprec_sweep,
+        seconds=seconds,
+        seed=seed,
+        command="python -m reference_model.evaluate " + shlex.join(sys.argv[1:]),
+        announce=lambda: counting("embedding the reference"),
+    )
     _deliver(evaluation, json_file, report)
 
 
@@ -97,15 +103,6 @@ def _compare(paths: list[Path], report: Path | None) -> None:
 
         _write(report, render_comparison([name for name, _ in contents], plots(contents), html_table(contents)))
     show_comparison(contents, console())
-
-
-def _extractor(path: Path | None, norm: Any) -> Extractor | None:
-    """The one asked for, else the shipped one, else none."""
-    from ..extractor.weights import SHIPPED, read_extractor
-
-    if path is None and not SHIPPED.exists():
-        return None
-    return read_extractor(path, norm=norm)
 
 
 @contextmanager

@@ -7,15 +7,18 @@ nothing, so that `--help` does not wait for torch.
 from __future__ import annotations
 
 TYPE_CHECKING = False  # as type checkers know it; typing takes its time
-if TYPE_CHECKING:
-    from typing import Any
 
 __all__ = ["train"]
 
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .start import train
+
 
 def __getattr__(name: str) -> Any:
-    if name == "train":
-        from .start import train
+    if name in __all__:
+        from . import start
 
-        return train
+        return getattr(start, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -52,6 +52,11 @@ def encode(protostructure: Protostructure, *, n_elements: int = DEFAULT_N_ELEMEN
     """(s, z0, z∞) with E = `n_elements`, in the setting the protostructure is in.
 
     Raises ProtostructureError for an element beyond E, or more than 255 orbits of one element on one position.
+
+    >>> from wyckoffkit import parse_label
+    >>> arrays = encode(parse_label("AB6C_hR24_166_a_h_b:Cs-F-Sn"))
+    >>> arrays.constrained.tolist(), arrays.unconstrained.shape  # positions a, b, d, e hold Cs, Sn, nothing, nothing
+    ([55, 50, 0, 0], (5, 100))
     """
     group = protostructure.space_group
     check_encodable(protostructure, n_elements)
@@ -72,6 +77,10 @@ def decode(arrays: WyckoffArrays) -> Protostructure:
     """The protostructure of (s, z0, z∞).
 
     Raises ProtostructureError where all is empty or the arrays do not fit the group.
+
+    >>> from wyckoffkit import parse_label
+    >>> str(decode(encode(parse_label("AB_cF8_225_a_b:Ca-O"))))
+    'AB_cF8_225_a_b:Ca-O'
     """
     group = arrays.space_group
     constrained = _checked(arrays.constrained, "constrained", (len(group.constrained),), len(SYMBOLS) - 1)

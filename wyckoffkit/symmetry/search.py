@@ -49,6 +49,10 @@ def find_protostructure(
     `symprec` in Å; `angle_tolerance` in degrees, None: what follows from symprec in moyopy, 5 in spglib. The result is
     canonical under `profile`, or in the engine's setting if that is None. Raises SymmetryError, and warns where
     something had to be decided (deuterium taken as H).
+
+    >>> cell = [[0, 2.4, 2.4], [2.4, 0, 2.4], [2.4, 2.4, 0]]  # Å, rows
+    >>> str(find_protostructure((cell, [[0, 0, 0], [0.5, 0.5, 0.5]], [20, 8])))
+    'AB_cF8_225_a_b:Ca-O'
     """
     crystal = crystal_of(structure)
     for note in crystal.notes:
