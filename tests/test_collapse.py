@@ -16,7 +16,7 @@ from strategies import protostructures
 from table_generator import settings, symbols
 
 from tests.test_label import PAPER_LABELS
-from wyckoffkit import Orbit, Protostructure, SpaceGroup, parse_label
+from wyckoffkit import Orbit, Protostructure, SpaceGroup, collapse, parse_label
 from wyckoffkit.canonical import relabel, relabelings
 from wyckoffkit.collapse import collapses
 from wyckoffkit.operations import operations, parse_triplet, primitive_sites
@@ -72,6 +72,28 @@ def test_a_label_collapses_where_a_crystal_with_random_parameters_has_more_symme
     differ, collapsed = disagreements(ALL_GROUPS, 1, seed=1)
     assert differ == []
     assert 40 < collapsed < 100  # 29 % of random labels (CODEC.md section 6), so that both answers are tried
+
+
+def test_more_than_three_orbits_on_a_position_collapse_as_three_do():
+    rng = np.random.default_rng(4)
+    answers = set()
+    for group in ALL_GROUPS:
+        free = [position.letter for position in group.unconstrained]
+        letters = [str(x) for x in rng.choice(free, size=2)]
+        fixed = [position.letter for position in group.constrained[: rng.integers(0, 2)]]
+        many = tuple(sorted(letters[0] * int(rng.integers(4, 7)) + letters[1])), tuple(fixed)
+        fields = tuple(sorted(field for field in many if field))
+        answer = collapse._collapses(group.number, fields)
+        elements = ["Al", "Ba"]
+        orbits = tuple(Orbit(e, letter) for e, field in zip(elements, fields, strict=False) for letter in field)
+        assert collapses(Protostructure(group, orbits)) == answer, (group, fields)
+        answers.add(answer)
+    assert answers == {True, False}
+
+
+def test_a_label_with_more_orbits_than_could_be_laid_out_has_an_answer():
+    assert not collapses(parse_label("A_aP99999_1_99999a:Fe"))
+    assert collapses(parse_label("A_tI40000_79_20000a:Fe"))
 
 
 @pytest.mark.slow

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from math import comb, factorial
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +12,7 @@ from hypothesis import strategies as st
 from wyckoffkit import Protostructure, ProtostructureError, SpaceGroup
 from wyckoffkit.canonical import PROFILES, canonical_form
 from wyckoffkit.collapse import collapses
+from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.enumeration import count_protostructures, enumerate_protostructures
 
 profiles = st.sampled_from([None, *PROFILES])
@@ -30,6 +34,29 @@ def test_as_many_are_enumerated_as_counted(number, composition, profile):
     assert len(set(found)) == len(found) == count_protostructures(composition, number, profile=profile)
     assert all(p.composition == composition for p in found)
     assert all(Protostructure(p.space_group, p.orbits) == p for p in found)  # passes the checks it was spared
+
+
+def test_eight_elements_on_the_eight_centres_of_P1bar_have_8_factorial_settings_and_30_classes():
+    # 1344 = |AGL(3, 2)| relabelings, of which none but the identity leaves eight different elements where they are.
+    composition = dict.fromkeys(["Al", "B", "C", "F", "H", "N", "O", "S"], 1)
+    assert count_protostructures(composition, 2) == factorial(8)
+    assert count_protostructures(composition, 2, profile="affine") == factorial(8) // 1344
+
+
+def test_the_count_of_thirty_elements_in_all_groups_ends():
+    composition = dict.fromkeys(SYMBOLS[1:31], 8)
+    in_p1 = 1
+    # An even number of the centres holds an element, pairs on i the rest of its 8 atoms.
+    in_p1bar = sum(comb(8, k) * _ways_to_spread(k, 30) for k in range(9))
+    assert count_protostructures(composition, 1) == in_p1
+    assert count_protostructures(composition, 2) == in_p1bar
+    assert count_protostructures(composition, profile="affine") > in_p1bar // 1344
+
+
+def _ways_to_spread(centres: int, elements: int) -> int:
+    """Ways to put elements on all of so many centres, each on an even number of them."""
+    # exponential generating function cosh(x)^n = 2^-n sum of C(n, j) e^((n - 2j)x)
+    return sum(comb(elements, j) * (elements - 2 * j) ** centres for j in range(elements + 1)) // 2**elements
 
 
 @pytest.mark.parametrize("number", [2, 11, 12, 15, 62, 166, 225])
@@ -77,3 +104,7 @@ def test_pyxtal_finds_as_many_settings_in_every_group():
 def test_what_is_no_composition_is_refused(composition, rule):
     with pytest.raises(ProtostructureError, match=rule):
         count_protostructures(composition, 2)
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers():
+    assert count_protostructures({"O": np.int64(4), "Ti": np.uint8(2)}, 2, profile="affine") == 9

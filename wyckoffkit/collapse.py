@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
+from itertools import groupby, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,5 +148,15 @@ def collapses(protostructure: Protostructure) -> bool:
     >>> collapses(Protostructure(SpaceGroup.from_number(225), (Orbit("Na", "a"), Orbit("Cl", "b"))))
     False
     """
-    fields = tuple(sorted(protostructure.occupations.values()))
+    fields = tuple(sorted(tuple(_three_at_most(field)) for field in protostructure.occupations.values()))
     return _collapses(protostructure.space_group.number, fields)
+
+
+def _three_at_most(field: Sequence[str]) -> Iterator[str]:
+    """A field with no more than three orbits on each position, which collapses where the field itself does.
+
+    With three orbits that have free parameters, w has none: the image of a third orbit would hold parameters of two, as
+    no site does. So each of these orbits is carried into itself, for reasons that its position alone decides.
+    """
+    for _, orbits in groupby(field):
+        yield from islice(orbits, 3)

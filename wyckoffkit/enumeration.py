@@ -10,7 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import lru_cache
+from itertools import product
 from math import comb, prod
+from operator import mul, sub
 
 from .canonical import is_canonical, relabelings
 from .elements import ATOMIC_NUMBER
@@ -23,16 +25,18 @@ Places = tuple[tuple[tuple[bool, int], int], ...]
 
 
 def _checked(composition: Mapping[str, int]) -> dict[str, int]:
+    checked: dict[str, int] = {}
     for element, atoms in composition.items():
         if element not in ATOMIC_NUMBER:
             raise ProtostructureError(f"{element!r} is not the symbol of an element")
-        if not isinstance(atoms, int) or atoms < 1:
+        if not hasattr(atoms, "__index__") or atoms < 1:  # numpy's whole numbers have it too
             raise ProtostructureError(
                 f"a composition has a whole number of atoms, at least 1, got {atoms!r} of {element}"
             )
-    if not composition:
+        checked[element] = int(atoms)
+    if not checked:
         raise ProtostructureError("an empty composition: no element")
-    return dict(sorted(composition.items()))
+    return dict(sorted(checked.items()))
 
 
 @lru_cache(maxsize=1 << 10)
@@ -66,37 +70,21 @@ def _ways_unconstrained(places: Places, atoms: int) -> list[int]:
     return ways
 
 
-def _ways_constrained(places: Places, amounts: tuple[int, ...]) -> dict[tuple[int, ...], int]:
-    """Ways to put elements on places that hold one orbit, by the atoms of each element that are placed."""
-    found = {(0,) * len(amounts): 1}
-    for (constrained, size), n in places:
-        if not constrained:
-            continue
-        # Of n equal places, k go to each element in turn.
-        spread = {((0,) * len(amounts), n): 1}
-        for e in range(len(amounts)):
-            spread = {
-                ((*taken[:e], k * size, *taken[e + 1 :]), left - k): ways * comb(left, k)
-                for (taken, left), ways in spread.items()
-                for k in range(min(left, amounts[e] // size) + 1)
-            }
-        merged: Counter[tuple[int, ...]] = Counter()
-        for placed, a in found.items():
-            for (more, _), b in spread.items():
-                total = tuple(x + y for x, y in zip(placed, more, strict=True))
-                if all(t <= amount for t, amount in zip(total, amounts, strict=True)):
-                    merged[total] += a * b
-        found = dict(merged)
-    return found
-
-
 @lru_cache(maxsize=1 << 14)
 def _count(places: Places, amounts: tuple[int, ...]) -> int:
-    free = [_ways_unconstrained(places, amount) for amount in amounts]
-    return sum(
-        ways * prod(of[amount - n] for of, amount, n in zip(free, amounts, placed, strict=True))
-        for placed, ways in _ways_constrained(places, amounts).items()
-    )
+    free = _ways_unconstrained(places, max(amounts))
+    sizes = [size for (constrained, size), _ in places if constrained]
+    # Ways to have placed the elements so far, by how many places of each size are left: few, however many elements.
+    found = {tuple(n for (constrained, _), n in places if constrained): 1}
+    for atoms in amounts:
+        ways: Counter[tuple[int, ...]] = Counter()
+        for left, so_far in found.items():
+            for taken in product(*(range(min(n, atoms // size) + 1) for n, size in zip(left, sizes, strict=True))):
+                rest = atoms - sum(map(mul, taken, sizes))
+                if rest >= 0 and free[rest]:
+                    ways[tuple(map(sub, left, taken))] += so_far * free[rest] * prod(map(comb, left, taken))
+        found = dict(ways)
+    return sum(found.values())
 
 
 def count_protostructures(
@@ -111,7 +99,7 @@ def count_protostructures(
     >>> count_protostructures({"Ti": 2, "O": 4}, 2, profile="affine")
     9
     """
-    amounts = tuple(_checked(composition).values())
+    amounts = tuple(sorted(_checked(composition).values()))
     total = Fraction(0)
     for n in range(1, 231) if number is None else (number,):
         types = _cycle_types(n, profile)
