@@ -195,7 +195,7 @@ def tell(failed: list[dict[str, Any]], record: Path) -> None:
 
 def _parsed(file: Path, rejections: Rejections) -> Iterator[Protostructure]:
     name = "<stdin>" if str(file) == "-" else str(file)
-    for number, text in label_lines(file):
+    for number, text in label_lines(file, rejections):
         protostructure = rejections.parse(text, f"{name}:{number}")
         if protostructure is not None:
             yield protostructure

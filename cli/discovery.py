@@ -142,7 +142,7 @@ def _words(text: str) -> list[str]:
 
 def _parsed(labels: Path | None, sampler: list[str], rejections: Rejections) -> Iterator[Protostructure]:
     if labels is not None:
-        for number, text in label_lines(labels):
+        for number, text in label_lines(labels, rejections):
             protostructure = rejections.parse(text, f"{labels}:{number}")
             if protostructure is not None:
                 yield protostructure

@@ -70,7 +70,7 @@ def _accepted(
     from wyckoffkit.errors import ProtostructureError
 
     name = "<stdin>" if str(file) == "-" else str(file)
-    for number, text in label_lines(file, column):
+    for number, text in label_lines(file, rejections, column):
         protostructure = rejections.parse(text, f"{name}:{number}")
         if protostructure is None:
             continue
@@ -112,7 +112,7 @@ def show(labels: LabelWords, as_json: Json = False) -> None:
     import json
 
     rejections = Rejections()
-    for where, text in label_words(labels):
+    for where, text in label_words(labels, rejections):
         protostructure = rejections.parse(text, where)
         if protostructure is not None:
             record = _facts(text, protostructure)
@@ -176,7 +176,7 @@ def canonicalize(labels: LabelWords, profile: Profile = "pymatgen") -> None:
     from wyckoffkit.label import format_label
 
     rejections = Rejections()
-    for where, text in label_words(labels):
+    for where, text in label_words(labels, rejections):
         protostructure = rejections.parse(text, where)
         if protostructure is not None:
             typer.echo(format_label(protostructure.canonical(profile)))
@@ -189,10 +189,11 @@ def validate(file: LabelFile, column: Column = None) -> None:
     Example: wyckoffkit validate labels.txt
     """
     rejections = Rejections()
-    lines = label_lines(file, column)
+    name = "<stdin>" if str(file) == "-" else str(file)
+    lines = label_lines(file, rejections, column)
     while chunk := list(islice(lines, CHUNK)):
         for number, text in chunk:
-            rejections.parse(text, f"{file}:{number}")
+            rejections.parse(text, f"{name}:{number}")
     rejections.finish("valid")
     typer.echo(f"{rejections.accepted} valid labels")
 
@@ -209,7 +210,7 @@ def repair(labels: LabelWords) -> None:
     from wyckoffkit.errors import LabelError
 
     rejections = Rejections()
-    for where, text in label_words(labels):
+    for where, text in label_words(labels, rejections):
         try:
             found, changes = _repaired(text)
         except LabelError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wyckoffkit.errors import LabelError
+from wyckoffkit.errors import DatasetError, LabelError
 
 if TYPE_CHECKING:
     from wyckoffkit.protostructure import Protostructure
@@ -31,17 +31,24 @@ Symprec = Annotated[float, typer.Option("--symprec", help="Distance tolerance in
 
 
 Column = Annotated[
-    str | None, typer.Option("--column", help="Read a CSV file and take the labels from this column of it.")
+    str | None,
+    typer.Option(
+        "--column", help="Read a table (between commas, tabs or semicolons) and take the labels from this column."
+    ),
 ]
 
 
-def label_lines(path: Path, column: str | None = None) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text) of each line that is not blank, or of a CSV file's column."""
-    from wyckoffkit.textlines import csv_column, open_lines, stream_lines
+def label_lines(path: Path, rejections: Rejections, column: str | None = None) -> Iterator[tuple[int, str]]:
+    """(line number from 1, text) of each line that is not blank, or of a table's column; its broken rows are told."""
+    from wyckoffkit.csvrows import csv_column
+    from wyckoffkit.textlines import open_lines, stream_lines
 
-    choose = partial(_numbered, path) if column is None else partial(csv_column, path, column)
+    called = Path("<stdin>") if str(path) == "-" else path
+    choose = partial(_numbered, called)
+    if column is not None:
+        choose = partial(csv_column, called, column, reject=rejections.reject)
     if str(path) == "-":
-        with open(sys.stdin.fileno(), "rb", closefd=False) as stdin, stream_lines(stdin, Path("<stdin>")) as lines:
+        with open(sys.stdin.fileno(), "rb", closefd=False) as stdin, stream_lines(stdin, called) as lines:
             yield from choose(lines)
     else:
         with open_lines(path) as lines:
@@ -52,22 +59,28 @@ def _numbered(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
     """Raises DatasetError where the first line is the header of a table."""
     for number, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
-        if number == 1 and "," in text and ":" not in text:
-            from wyckoffkit.errors import DatasetError
-
-            raise DatasetError(
-                f"{path}: a table with the columns {text[:500]}, and no labels one a line; "
-                "encode and validate take --column for tables"
-            )
+        if number == 1 and ":" not in text:
+            _check_not_a_table(path, text)
         if text.strip():
             yield number, text
 
 
-def label_words(words: list[str]) -> Iterator[tuple[str, str]]:
+def _check_not_a_table(path: Path, first: str) -> None:
+    from wyckoffkit.csvrows import columns_of
+
+    columns = columns_of(first)
+    if len(columns) > 1:
+        raise DatasetError(
+            f"{path}: a table with the columns {', '.join(columns)[:500]}, and no labels one a line; "
+            "encode and validate take --column for tables"
+        )
+
+
+def label_words(words: list[str], rejections: Rejections) -> Iterator[tuple[str, str]]:
     """(where, label) of labels given as arguments, in files or, for '-', on stdin."""
     for word in words:
         if word == "-" or (":" not in word and Path(word).is_file()):
-            for number, text in label_lines(Path(word)):
+            for number, text in label_lines(Path(word), rejections):
                 yield f"{'<stdin>' if word == '-' else word}:{number}", text
         else:
             yield "", word

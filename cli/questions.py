@@ -37,7 +37,7 @@ def collapse(labels: LabelWords, profile: Profile = "pymatgen", as_json: Json = 
     from wyckoffkit.supergroup import supergroup_of
 
     rejections = Rejections()
-    for where, text in label_words(labels):
+    for where, text in label_words(labels, rejections):
         protostructure = rejections.parse(text, where)
         if protostructure is None:
             continue
@@ -119,7 +119,7 @@ def parents(
 
     child = parse_label(label)
     rejections = Rejections()
-    for number, text in label_lines(among, column):
+    for number, text in label_lines(among, rejections, column):
         candidate = rejections.parse(text, f"{among}:{number}")
         if candidate is not None and is_distortion_of(child, candidate):
             typer.echo(text)

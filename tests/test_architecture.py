@@ -17,7 +17,7 @@ ORDER = {
     "wyckoffkit": (
         "errors interrupts commandline commandhelp files tables elements spacegroup operations protostructure "
         "canonical label_rules label repair wren collapse enumeration symmetry comparison supergroup subgroups "
-        "encoding dense canonical_columns textlines spool dataset tensorfile sources build realize relax hull "
+        "encoding dense canonical_columns textlines csvrows spool dataset tensorfile sources build realize relax hull "
         "neutrality discover metrics "
     ).split(),
     "reference_model": (

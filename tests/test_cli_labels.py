@@ -189,7 +189,7 @@ def test_a_file_of_another_kind_is_told_what_it_is_and_what_to_do(label_file, tm
     table.write_text("material_id,label\na,AB_cF8_225_a_b:Ca-O\n")
     code, out, err = wyckoffkit("validate", table)
     assert (code, out) == (1, "")
-    assert "a table with the columns material_id,label" in err
+    assert "a table with the columns material_id, label" in err
     assert "--column" in err
     assert wyckoffkit("validate", table, "--column", "label")[:2] == (0, "1 valid labels\n")
     dataset = tmp_path / "x.h5"
@@ -202,3 +202,33 @@ def test_labels_may_be_words_files_or_stdin(label_file):
     assert wyckoffkit("canonicalize", label_file) == words
     assert wyckoffkit("canonicalize", "-", text=label_file.read_text()) == words
     assert wyckoffkit("canonicalize", label_file.with_name("no.txt"))[0] == 1
+
+
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+def test_a_table_of_another_program_is_read_between_whatever_stands_there(tmp_path, between):
+    path = tmp_path / "labels.csv"
+    label = "AB_cF8_225_a_b:Ca-O"
+    lines = ["label,note", label + ',"two', 'lines"', f'"{label}",x', label + ',"not closed', label + ",y", label, ",z"]
+    path.write_text("\ufeff" + "\r\n".join(lines).replace(",", between) + "\r\n", newline="")
+    code, out, err = wyckoffkit("encode", path, "--column", "label")
+    assert code == 1
+    assert [json.loads(line)["label"] for line in out.splitlines()] == [label] * 3
+    assert f"{path}:5: not CSV" in err
+    assert f"{path}:7: a row of 1 fields under 2 headings" in err
+    assert "encoded 3, rejected 2" in err
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text("label,label\nAB_cF8_225_a_b:Ca-O,AB_cF8_225_b_a:Ca-O\n")
+    code, out, err = wyckoffkit("encode", path, "--column", "label")
+    assert (code, out) == (1, "")
+    assert "2 columns are called 'label'" in err
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_first_label(tmp_path):
+    path = tmp_path / "labels.txt"
+    path.write_text("\ufeffAB_cF8_225_a_b:Ca-O\r\n", newline="")
+    assert wyckoffkit("validate", path)[:2] == (0, "1 valid labels\n")
+    code, out, _ = wyckoffkit("validate", "-", text=path.read_text())
+    assert (code, out) == (0, "1 valid labels\n")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import bz2
-import csv
 import gzip
 import importlib
 import io
 import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
@@ -110,7 +109,7 @@ def open_lines(path: Path) -> Iterator[Iterator[str]]:
 def _lines(path: Path, raw: IO[bytes]) -> Iterator[str]:
     number = 1
     try:
-        with io.TextIOWrapper(raw, encoding="utf-8") as text:
+        with io.TextIOWrapper(raw, encoding="utf-8-sig") as text:
             for line in text:
                 yield line
                 number += 1
@@ -124,21 +123,3 @@ def _lines(path: Path, raw: IO[bytes]) -> Iterator[str]:
         raise DatasetError(
             f"{path}: damaged or cut off after line {number - 1}; what came before was read ({error})"
         ) from None
-
-
-def csv_column(path: Path, column: str, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text) of one column of CSV lines with a header; blank cells are passed over.
-
-    DatasetError, with the columns there are, where it is missing; and for a row that is no CSV.
-    """
-    reader = csv.reader(iter(lines))
-    try:
-        header = next(reader, [])
-        if column not in header:
-            raise DatasetError(f"{path}: no column {column!r}; the columns are {', '.join(header)[:500] or 'none'}")
-        place = header.index(column)
-        for row in reader:
-            if len(row) > place and row[place].strip():
-                yield reader.line_num, row[place].strip()
-    except csv.Error as error:
-        raise DatasetError(f"{path}: not CSV at line {reader.line_num}: {error}") from None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ..csvrows import DELIMITERS, MAX_FIELD, csv_rows
 from ..errors import DatasetError
 from .entry import ID_FIELDS, PROPERTIES, Entry, material_name, number_or_nan
 from .stream import ByteStream
@@ -23,10 +23,9 @@ LABEL_COLUMNS = {
 }  # fmt: skip
 _STRUCTURE_COLUMNS = {"cif": "cif", "structure": "json", "initial_structure": "json"}
 _LABEL = re.compile(r"[A-Za-z0-9]+_[a-z][A-Z][0-9]+_[0-9]+_\S+:[A-Z]\S*")
-_DELIMITERS = ",\t;"
-MAX_LINE = 1 << 24
-"""Characters of one line, and of one field of a CSV."""
-_MAX_ROW = 1 << 26
+
+MAX_LINE = MAX_FIELD
+"""Characters of one line."""
 
 WREN = "wyckoff"
 """Column of Wren data: `('Br @ 24-e-225', …)`."""
@@ -45,7 +44,7 @@ def looks_like_csv(head: str) -> bool:
 
 def _delimiter(first: str) -> str | None:
     known = {*LABEL_COLUMNS["org"], *_STRUCTURE_COLUMNS, WREN}
-    return next((d for d in _DELIMITERS if known & set(next(csv.reader([first], delimiter=d), []))), None)
+    return next((d for d in DELIMITERS if known & set(next(csv.reader([first], delimiter=d), []))), None)
 
 
 def label_entries(path: Path, stream: ByteStream) -> Iterator[Entry]:
@@ -59,7 +58,7 @@ def label_entries(path: Path, stream: ByteStream) -> Iterator[Entry]:
 
 def csv_entries(path: Path, stream: ByteStream, structure: str) -> Iterator[Entry]:
     """One entry a row. Raises DatasetError where no column holds labels or structures."""
-    before = csv.field_size_limit(MAX_LINE)
+    before = csv.field_size_limit(MAX_FIELD)
     try:
         lines = text_lines(stream)
         first = next(lines)
@@ -69,7 +68,7 @@ def csv_entries(path: Path, stream: ByteStream, structure: str) -> Iterator[Entr
         column, kind = _chosen(path, header, structure)
         names = [header.index(name) for name in ID_FIELDS if name in header]
         properties = {PROPERTIES[name]: i for i, name in enumerate(header) if name in PROPERTIES}
-        rows = _rows(lines, len(header), delimiter, column if kind in ("label", "wren") else None)
+        rows = csv_rows(lines, len(header), delimiter, column if kind in ("label", "wren") else None)
         for number, (line, row, fault) in enumerate(rows, start=1):
             place = f"{path}:{line}"
             named = names and names[0] < len(row) and "\n" not in row[names[0]]
@@ -81,80 +80,6 @@ def csv_entries(path: Path, stream: ByteStream, structure: str) -> Iterator[Entr
             yield Entry(name, place, kind, row[column].encode(), values)
     finally:
         csv.field_size_limit(before)
-
-
-def _rows(
-    lines: Iterator[str], width: int, delimiter: str, one_line: int | None
-) -> Iterator[tuple[int, list[str], str]]:
-    """(line, fields, what is wrong) of each row of a CSV below its header.
-
-    A quote that is not closed would swallow the rows after it. So text between a closing quote and the next field is a
-    fault, and after a fault reading goes on at the line below the row's first; and the field `one_line` has none but
-    the row's own line. Where fields do have many lines (None), those that follow a fault are passed over up to the
-    next row.
-    """
-    source = _LinesAgain(lines)
-    reader = csv.reader(source, delimiter=delimiter, strict=True)
-    lost = False
-    while True:
-        source.begin()
-        try:
-            row = next(reader, None)
-            fault = ""
-        except csv.Error as error:
-            reader = csv.reader(source, delimiter=delimiter, strict=True)
-            row, fault = [], f"not CSV: {error} (a quote that is not closed?)"
-            if len(source.row) == 1:
-                row = next(csv.reader(source.row, delimiter=delimiter))
-                fault = ""
-        if row is None:
-            return
-        if not row and not fault:
-            continue
-        if not fault and len(row) != width:
-            fault = f"a row of {len(row)} fields under {width} headings"
-        elif not fault and one_line is not None and "\n" in row[one_line]:
-            fault = "a quote that is not closed on its line"
-        if not (fault and lost):
-            yield source.first, row, fault
-        lost = bool(fault) and one_line is None and (lost or len(source.row) > 1)
-        if fault:
-            source.rewind()
-
-
-class _LinesAgain:
-    """Lines of which those of the present row can be had again."""
-
-    def __init__(self, lines: Iterator[str]) -> None:
-        self._lines = lines
-        self._ahead: deque[str] = deque()
-        self._size = 0
-        self.row: list[str] = []
-        """The lines of the present row."""
-        self.first = 1
-        """Number of the first of them; the header is line 1."""
-
-    def begin(self) -> None:
-        """A row begins."""
-        self.first += len(self.row) or 1
-        self.row = []
-        self._size = 0
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        line = self._ahead.popleft() if self._ahead else next(self._lines)
-        self.row.append(line)
-        self._size += len(line)
-        if self._size > _MAX_ROW:
-            raise csv.Error(f"a row of more than {_MAX_ROW >> 20} MB")
-        return line
-
-    def rewind(self) -> None:
-        """All lines of the row but its first come again."""
-        self._ahead.extendleft(reversed(self.row[1:]))
-        del self.row[1:]
 
 
 def _chosen(path: Path, header: list[str], structure: str) -> tuple[int, str]:
