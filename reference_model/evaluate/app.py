@@ -130,9 +130,9 @@ def _deliver(evaluation: Evaluation, json_file: Path | None, report: Path | None
     if str(json_file) == "-":
         sys.stdout.write(text)
         return
-    show(evaluation, console())
     if json_file is not None:
         _write(json_file, text)
+    show(evaluation, console())  # last: its reader may go away, as `head` does
 
 
 def console() -> Console:

@@ -53,7 +53,7 @@ def read_evaluations(paths: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
     for path in paths:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise DatasetError(f"{path}: not the JSON of an evaluation: {error}") from None
         version = content.get("format_version") if isinstance(content, dict) else None
         if version != FORMAT_VERSION or not isinstance(content.get("metrics"), dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -228,3 +229,27 @@ def test_help_does_not_wait_for_torch():
     script = "import sys, reference_model.evaluate.app; print('torch' in sys.modules, 'numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False False"
+
+
+def test_files_are_written_though_the_reader_of_the_table_goes_away(tmp_path):
+    (tmp_path / "labels.txt").write_text("AB_cF8_225_a_b:Ca-O\n")
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "reference_model.evaluate",
+            tmp_path / "labels.txt",
+            "--no-fwd",
+            "--json",
+            tmp_path / "found.json",
+        ],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert done.stderr == ""
+    assert json.loads((tmp_path / "found.json").read_text())["metrics"]["valid"]["value"] == 1
