@@ -39,7 +39,8 @@ def test_the_label_that_the_printed_table_mangles_is_repaired():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "hello", "AB2 cF8 225 a b Ca O", "A_aP1_1_a CO", "AB_cF8_225_a_a:Ca-O", "A" * 999]
+    "text",
+    ["", "hello", "AB2 cF8 225 a b Ca O", "A_aP1_1_a CO", "AB_cF8_225_a_a:Ca-O", "A0 aP5$110 l-N", "A" * 999],
 )
 def test_what_has_no_valid_reading_is_a_label_error(text):
     with pytest.raises(LabelError, match="no valid label"):

@@ -258,6 +258,8 @@ def _read_head(head: str, elements: list[str]) -> Iterator[Protostructure]:
         return
     *digits, family, centring, numbers, letters = match.groups()
     amounts = [int(d or 1) for d in digits]
+    if 0 in amounts:
+        return
     centring = "C" if centring in "ABS" else centring
     for i in range(1, len(numbers)):
         for j in range(i + 1, min(i + 3, len(numbers)) + 1):
