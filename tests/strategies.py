@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from wyckoffkit.elements import SYMBOLS
@@ -12,6 +14,13 @@ from wyckoffkit.protostructure import Orbit, Protostructure
 from wyckoffkit.spacegroup import SpaceGroup
 
 import numpy as np  # isort: skip
+
+
+def few(n: int) -> settings:
+    """Of a law that writes files: n examples by default, and as many as any in the thorough run."""
+    is_thorough = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+    return settings(deadline=None) if is_thorough else settings(max_examples=n, deadline=None)
+
 
 space_groups = st.integers(1, 230).map(SpaceGroup.from_number)
 

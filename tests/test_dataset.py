@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.strategies import few
 from wyckoffkit.dataset import (
     Rejected,
     parse_split,
@@ -66,12 +68,9 @@ def columns_of_any_groups(draw: st.DrawFn) -> WyckoffColumns:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@few(60)
 @given(columns=columns_of_any_groups(), data=st.data())
-def test_reading_gives_back_what_was_written(
-    tmp_path_factory: pytest.TempPathFactory, columns: WyckoffColumns, data: st.DataObject
-) -> None:
-    path = tmp_path_factory.mktemp("law") / "x.h5"
+def test_reading_gives_back_what_was_written(columns: WyckoffColumns, data: st.DataObject) -> None:
     n = len(columns)
     # HDF5's fixed-length text ends at the first NUL.
     text = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=8)
@@ -79,8 +78,11 @@ def test_reading_gives_back_what_was_written(
     names, labels = data.draw(texts), data.draw(texts)
     split = np.array(data.draw(st.lists(st.integers(0, 2), min_size=n, max_size=n)), np.uint8)
     energy = np.array(data.draw(st.lists(st.floats(), min_size=n, max_size=n)), np.float64)
-    write_dataset(path, columns, material_id=names, label=labels, split=split, properties={"e_form_per_atom": energy})
-    found = read_dataset(path)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "x.h5"
+        properties = {"e_form_per_atom": energy}
+        write_dataset(path, columns, material_id=names, label=labels, split=split, properties=properties)
+        found = read_dataset(path)
     assert found.columns == columns
     assert found.material_id.tolist() == names
     assert found.label.tolist() == labels
@@ -221,7 +223,7 @@ def test_splits_that_cannot_be_are_refused() -> None:
         random_split(10, counts=(6, 5))
 
 
-@settings(max_examples=40, deadline=None)
+@few(40)
 @given(columns=columns_of_any_groups())
 def test_statistics_agree_with_the_dense_form(columns: WyckoffColumns) -> None:
     """The dense views are the slow product: every slot of every material, counted."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.strategies import protostructures
+from tests.strategies import few, protostructures
 from wyckoffkit import DatasetError, format_label, spool, tensorfile
 from wyckoffkit.dataset import faults, read_dataset, stream, write_dataset
 from wyckoffkit.encoding import to_columns
@@ -25,20 +28,25 @@ def small_blocks():
         yield
 
 
-@settings(max_examples=25)
+@few(25)
 @given(materials=st.lists(protostructures(n_elements=100), max_size=8), suffix=st.sampled_from(["h5", "npz", "jsonl"]))
-def test_reading_gives_back_what_was_written(tmp_path_factory, materials, suffix):
-    path = tmp_path_factory.mktemp("tensors") / f"x.{suffix}"
-    write_tensors([(format_label(p), p) for p in materials], path, n_elements=100)
-    if materials or suffix != "jsonl":
-        assert [make() for _, make in read_tensors(path)] == materials
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
+def test_reading_gives_back_what_was_written(materials, suffix):
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"x.{suffix}"
+        write_tensors([(format_label(p), p) for p in materials], path, n_elements=100)
+        if materials or suffix != "jsonl":
+            assert [make() for _, make in read_tensors(path)] == materials
+        assert [p.name for p in path.parent.iterdir()] == [path.name]
 
 
-@settings(max_examples=25)
+@few(25)
 @given(materials=st.lists(protostructures(n_elements=100), max_size=8))
-def test_a_dataset_made_in_blocks_is_the_one_made_at_once(tmp_path_factory, materials):
-    folder = tmp_path_factory.mktemp("datasets")
+def test_a_dataset_made_in_blocks_is_the_one_made_at_once(materials):
+    with TemporaryDirectory() as folder:
+        check_blocks_against_once(Path(folder), materials)
+
+
+def check_blocks_against_once(folder, materials):
     canonical = [p.canonical() for p in materials]
     labels = [format_label(p) for p in canonical]
     write_tensors(zip(labels, canonical, strict=True), folder / "blocks.h5", n_elements=100)

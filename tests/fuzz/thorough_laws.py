@@ -26,6 +26,7 @@ FILES = (
     "canonical",
     "canonical_columns",
     "dataset",
+    "tensorfile",
     "tables_proof",
 )
 
