@@ -14,7 +14,7 @@ from wyckoffkit.commandhelp import CommandApp
 from .options import Column, Json, LabelFile, LabelWords, Profile, Rejections, label_lines, label_words
 
 if TYPE_CHECKING:
-    from wyckoffkit.protostructure import Protostructure
+    from wyckoffkit.protostructure import Protostructure, Prototype
 
 CHUNK = 65_536
 
@@ -105,7 +105,7 @@ def decode(
 
 
 def show(labels: LabelWords, as_json: Json = False) -> None:
-    """Show what a label says.
+    """Show what a label says, with or without elements.
 
     Example: wyckoffkit show AB6C_hR24_166_a_h_b:Cs-F-Sn
     """
@@ -113,36 +113,46 @@ def show(labels: LabelWords, as_json: Json = False) -> None:
 
     rejections = Rejections()
     for where, text in label_words(labels, rejections):
-        protostructure = rejections.parse(text, where)
-        if protostructure is not None:
-            record = _facts(text, protostructure)
+        found = rejections.parse_any(text, where)
+        if found is not None:
+            record = _facts(text, found)
             typer.echo(json.dumps(record, ensure_ascii=False) if as_json else _as_text(record))
     rejections.finish("showed")
 
 
-def _facts(label: str, p: Protostructure) -> dict[str, object]:
-    from wyckoffkit.label import format_label
+def _facts(label: str, found: Protostructure | Prototype) -> dict[str, object]:
+    from wyckoffkit.canonical import canonical_prototype
+    from wyckoffkit.protostructure import FORMULA_LETTERS, Protostructure
 
-    group = p.space_group
+    group = found.space_group
+    prototype = canonical = str(canonical_prototype(found))
+    if isinstance(found, Protostructure):
+        fields = found.occupations
+        canonical = str(found.canonical())
+    else:  # the letters of its formula stand for the elements
+        fields = dict(zip(FORMULA_LETTERS, found.fields, strict=False))
+    composition = {
+        element: sum(group.position(letter).multiplicity for letter in letters) for element, letters in fields.items()
+    }
+    orbits = [(element, group.position(letter)) for element, letters in fields.items() for letter in letters]
     return {
         "label": label,
-        "canonical": format_label(p.canonical()),
-        "prototype": str(p.prototype()),
+        "canonical": canonical,
+        "prototype": prototype,
         "space_group": f"{group.symbol} ({group.number})",
-        "pearson_symbol": p.pearson_symbol,
-        "atoms": p.n_atoms,
-        "composition": p.composition,
-        "dof": p.dof,
+        "pearson_symbol": found.pearson_symbol,
+        "atoms": sum(composition.values()),
+        "composition": composition,
+        "dof": sum(position.dof for _, position in orbits),
         "orbits": [
             {
-                "element": orbit.element,
+                "element": element,
                 "position": f"{position.multiplicity}{position.letter}",
                 "site_symmetry": position.site_symmetry,
                 "dof": position.dof,
                 "coordinates": position.coordinates,
             }
-            for orbit in p.orbits
-            for position in [group.position(orbit.letter)]
+            for element, position in orbits
         ],
     }
 
@@ -169,17 +179,20 @@ def _as_text(record: dict[str, object]) -> str:
 
 
 def canonicalize(labels: LabelWords, profile: Profile = "pymatgen") -> None:
-    """Write the canonical setting of each label.
+    """Write the canonical setting of each label, with or without elements.
 
     Example: wyckoffkit canonicalize - < labels.txt
     """
-    from wyckoffkit.label import format_label
+    from wyckoffkit.canonical import canonical_form, canonical_prototype
+    from wyckoffkit.protostructure import Prototype
 
     rejections = Rejections()
     for where, text in label_words(labels, rejections):
-        protostructure = rejections.parse(text, where)
-        if protostructure is not None:
-            typer.echo(format_label(protostructure.canonical(profile)))
+        found = rejections.parse_any(text, where)
+        if isinstance(found, Prototype):
+            typer.echo(str(canonical_prototype(found, profile)))
+        elif found is not None:
+            typer.echo(str(canonical_form(found, profile)))
     rejections.finish("canonicalized")
 
 
@@ -198,19 +211,19 @@ def validate(file: LabelFile, column: Column = None) -> None:
     typer.echo(f"{rejections.accepted} valid labels")
 
 
-def repair(labels: LabelWords) -> None:
+def repair(labels: LabelWords, column: Column = None) -> None:
     """Write the valid label behind a mangled one.
 
-    What is merely not strict (explicit counts of 1, unsorted elements, oS for oC …) is normalised and the changes are
-    listed; what lost its separators is inferred from stoichiometry and Pearson symbol. Prototype labels stay
-    without elements.
+    What is merely not strict (explicit counts of 1, unsorted elements, oS for oC, AFLOW's hR8 for hR24, Wren's notation
+    'Br @ 24-e-225' …) is normalised and the changes are listed; what lost its separators is inferred from
+    stoichiometry and Pearson symbol. Labels without elements stay so.
 
     Example: wyckoffkit repair A6B3C.mC20_12_i.j.a.i.d:F-Rb-V
     """
     from wyckoffkit.errors import LabelError
 
     rejections = Rejections()
-    for where, text in label_words(labels, rejections):
+    for where, text in label_words(labels, rejections, column):
         try:
             found, changes = _repaired(text)
         except LabelError as error:
@@ -230,7 +243,10 @@ def _repaired(text: str) -> tuple[str, tuple[str, ...]]:
     from wyckoffkit.errors import LabelError
     from wyckoffkit.label import format_label
     from wyckoffkit.repair import parse_lenient, parse_lenient_prototype, repair_label
+    from wyckoffkit.wren import parse_wren
 
+    if "@" in text:
+        return format_label(parse_wren(text)), ("Wren's notation",)
     with suppress(LabelError):
         lenient = parse_lenient(text)
         return format_label(lenient.protostructure), lenient.changes

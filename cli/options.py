@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from wyckoffkit.errors import DatasetError, LabelError
 
 if TYPE_CHECKING:
-    from wyckoffkit.protostructure import Protostructure
+    from wyckoffkit.protostructure import Protostructure, Prototype
+
+T = TypeVar("T")
 
 LabelFile = Annotated[Path, typer.Argument(metavar="FILE", help="Labels, one a line; '-' is stdin.")]
 LabelWords = Annotated[
@@ -76,11 +78,11 @@ def _check_not_a_table(path: Path, first: str) -> None:
         )
 
 
-def label_words(words: list[str], rejections: Rejections) -> Iterator[tuple[str, str]]:
-    """(where, label) of labels given as arguments, in files or, for '-', on stdin."""
+def label_words(words: list[str], rejections: Rejections, column: str | None = None) -> Iterator[tuple[str, str]]:
+    """(where, label) of labels given as arguments, in files or, for '-', on stdin; with a column, in tables."""
     for word in words:
-        if word == "-" or (":" not in word and Path(word).is_file()):
-            for number, text in label_lines(Path(word), rejections):
+        if word == "-" or column is not None or (":" not in word and Path(word).is_file()):
+            for number, text in label_lines(Path(word), rejections, column):
                 yield f"{'<stdin>' if word == '-' else word}:{number}", text
         else:
             yield "", word
@@ -97,13 +99,24 @@ class Rejections:
         """The protostructure, or None for a label with an error, which is reported."""
         from wyckoffkit.label import parse_label
 
+        return self._parsed(parse_label, text, where)
+
+    def parse_any(self, text: str, where: str) -> Protostructure | Prototype | None:
+        """As `parse`, and a text without ':' that could be one is a label without elements."""
+        from wyckoffkit.label import parse_label, parse_prototype
+
+        if ":" not in text and text.count("_") >= 3:
+            return self._parsed(parse_prototype, text, where)
+        return self._parsed(parse_label, text, where)
+
+    def _parsed(self, parse: Callable[[str], T], text: str, where: str) -> T | None:
         try:
-            protostructure = parse_label(text)
+            found = parse(text)
         except LabelError as error:
             self.reject(where, error)
             return None
         self.accepted += 1
-        return protostructure
+        return found
 
     def reject(self, where: str, error: Exception) -> None:
         """Report one rejected row."""

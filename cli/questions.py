@@ -137,7 +137,7 @@ def same(
 ) -> None:
     """Tell whether two labels or structures are one protostructure: exit code 0 same, 1 different, 2 no answer.
 
-    Each is a label, or a file with one structure or label.
+    Each is a label, or a file with one structure or label. Beside a label without elements, the other's are dropped.
 
     Example: wyckoffkit same a.cif AB_cF8_225_a_b:Cl-Na
     """
@@ -164,10 +164,10 @@ def same(
 def _material(word: str, structure: str) -> str | Protostructure | Crystal:
     """What a word stands for: the one material in the file of that name, else a label."""
     if not os.path.exists(word):
-        if ":" not in word:
+        if ":" not in word and ("." in word or "_" not in word):
             from wyckoffkit.errors import LabelError
 
-            raise LabelError(f"{word}: neither a file nor a label (a label has ':' before its elements)")
+            raise LabelError(f"{word}: neither a file nor a label")
         return word
     from wyckoffkit.errors import DatasetError
     from wyckoffkit.sources import Source, read_entry

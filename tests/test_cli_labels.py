@@ -232,3 +232,24 @@ def test_a_mark_of_byte_order_is_no_part_of_the_first_label(tmp_path):
     assert wyckoffkit("validate", path)[:2] == (0, "1 valid labels\n")
     code, out, _ = wyckoffkit("validate", "-", text=path.read_text())
     assert (code, out) == (0, "1 valid labels\n")
+
+
+def test_labels_without_elements_are_shown_and_canonicalized():
+    code, out, _ = wyckoffkit("show", "A6BC_hR24_166_h_b_a")
+    assert code == 0
+    assert "canonical         ABC6_hR24_166_a_b_h" in out
+    assert "cell              A3 B3 C18, 24 atoms" in out
+    assert "C on 18h" in out
+    assert wyckoffkit("canonicalize", "AB_cF8_225_b_a", "AB_cF8_225_b_a:Ca-O")[1].split() == [
+        "AB_cF8_225_a_b",
+        "AB_cF8_225_a_b:Ca-O",
+    ]
+
+
+def test_a_column_in_wrens_notation_is_repaired_to_labels(tmp_path):
+    path = tmp_path / "wren.csv"
+    path.write_text("id,wyckoff\n1,\"('Gd @ 1-a-221', 'K @ 1-b-221', 'O @ 3-d-221')\"\n2,\"('Gd @ 2-a-221')\"\n")
+    code, out, err = wyckoffkit("repair", path, "--column", "wyckoff")
+    assert (code, out) == (1, "ABC3_cP5_221_a_b_d:Gd-K-O\n")
+    assert f"{path}:2: Wren's notation" in err
+    assert f"{path}:3: position a of Pm-3m (221) has multiplicity 1, got 2" in err

@@ -11,6 +11,7 @@ from tests.real_structures import real_structures
 from tests.strategies import protostructures
 from wyckoffkit import LabelError, ProtostructureError, compare
 from wyckoffkit.canonical import PROFILES, are_equivalent, relabel, relabelings
+from wyckoffkit.label import parse_prototype
 from wyckoffkit.symmetry import Crystal
 
 REAL = real_structures()
@@ -65,3 +66,24 @@ def test_what_is_no_material_and_no_profile_is_a_named_error():
         compare("AB_cF8_225_a_b:Ca-O", "AB_cF8_225_a_a:Ca-O")
     with pytest.raises(ProtostructureError, match="is not a profile"):
         compare("AB_cF8_225_a_b:Ca-O", "AB_cF8_225_a_b:Ca-O", profile="euclidean")
+
+
+@pytest.mark.parametrize(
+    "one, other, reason",
+    [
+        ("AB_cF8_225_b_a", "AB_cF8_225_a_b:Ca-O", ""),
+        ("AB_aP2_2_a_b", "AB_aP2_2_a_d", ""),
+        ("AB_cF8_225_a_b", "AB_cF8_216_a_b:S-Zn", "space groups Fm-3m (225) and F-43m (216)"),
+        ("AB2_cF12_225_a_c", "AB_cF8_225_a_b", "prototypes AB2_cF12_225_a_c and AB_cF8_225_a_b"),
+    ],
+)
+def test_beside_a_label_without_elements_those_of_the_other_do_not_count(one, other, reason):
+    assert compare(one, other).reason == reason
+    assert compare(one, other).same == (not reason)
+    assert compare(one, parse_prototype(other.partition(":")[0])).same == (not reason)
+
+
+def test_prototypes_in_different_cells_are_the_same_under_the_affine_profile_alone():
+    found = compare("AB_aP2_2_a_b", "AB_aP2_2_a_d", profile="pymatgen")
+    assert found.labels == ("AB_aP2_2_a_b", "AB_aP2_2_a_d")
+    assert found.reason == "settings in different cells: the same under the affine profile, not under pymatgen"

@@ -47,6 +47,11 @@ def test_what_has_no_valid_reading_is_a_label_error(text):
         repair_label(text)
 
 
+def test_printed_digits_and_the_rhombohedral_cell_of_mangled_labels_are_understood():
+    assert format_label(repair_label("AB₂ cF12 225 a c: Ca–F")) == "AB2_cF12_225_a_c:Ca-F"
+    assert format_label(repair_label("AB6C.hR8_166_a.h.b:Cs-F-Sn")) == "AB6C_hR24_166_a_h_b:Cs-F-Sn"
+
+
 def test_the_elements_are_found_without_a_colon():
     assert [format_label(p) for p in repair_candidates("AB aP2 1 aa NiSn")] == ["AB_aP2_1_a_a:Ni-Sn"]
 
@@ -98,6 +103,12 @@ def test_lenient_reading_changes_nothing_in_a_strict_label(protostructure):
         (" AB_cF8_225_a_b:Ca-O\n", "AB_cF8_225_a_b:Ca-O", "white space"),
         ("AB_cF8_0225_a_b:Ca-O", "AB_cF8_225_a_b:Ca-O", "the number"),
         ("AB_cF08_225_a_b:Ca-O", "AB_cF8_225_a_b:Ca-O", "leading zeros"),
+        ("AB_cF8_225_a_b:ca-O", "AB_cF8_225_a_b:Ca-O", "capital letter and go on in small ones: ca"),
+        ("AB_cF8_225_a_b:CA-O", "AB_cF8_225_a_b:Ca-O", "small ones: CA"),
+        ("AB_cF8_225_a_b:Na:Cl", "AB_cF8_225_b_a:Cl-Na", "joined by '-': Na:Cl"),
+        ("A2B_hP9_154_c_a:D-Si", "A2B_hP9_154_c_a:H-Si", "written H: D"),
+        ("AB_cF8_225_a_b:D-H", None, "named twice"),
+        ("AB_cF8_225_a_b:xx-O", None, "'xx' is not the symbol"),
         ("AB_cF16_225_a_b:Ca-O", None, "Pearson symbol cF8"),
         ("AB_cI8_225_a_b:Ca-O", None, "Pearson symbol cF8"),
         ("AB_cF8_225_2a_b:Ca-O", None, "no free coordinate"),
@@ -137,6 +148,7 @@ def test_labels_in_either_hR_convention_are_read_and_written(protostructure):
         ("ABC3_hR10_167_a_b_e", "ABC3_hR30_167_a_b_e"),
         ("A_oC8_64_f", "A_oC8_64_f"),
         ("A_oS8_64_1f", "A_oC8_64_f"),
+        ("A_cF4_225_a-001", "A_cF4_225_a"),
     ],
 )
 def test_prototypes_of_aflow_are_read(text, label):

@@ -167,10 +167,10 @@ def canonical_label(protostructure: Protostructure, profile: str = DEFAULT_PROFI
     return f"{formula}_{pearson}_{number}_{_text(_canonical_fields(number, fields, profile))}:{'-'.join(occupations)}"
 
 
-def canonical_prototype(protostructure: Protostructure, profile: str = DEFAULT_PROFILE) -> Prototype:
+def canonical_prototype(material: Protostructure | Prototype, profile: str = DEFAULT_PROFILE) -> Prototype:
     """The prototype, in the least of its equivalent settings; the same for all settings of the protostructure."""
-    fields = tuple(sorted(protostructure.occupations.values()))
-    return _canonical_prototype(protostructure.space_group.number, fields, profile)
+    fields = material.fields if isinstance(material, Prototype) else material.occupations.values()
+    return _canonical_prototype(material.space_group.number, tuple(sorted(fields)), profile)
 
 
 @lru_cache(maxsize=1 << 12)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .canonical import PROFILES, canonical_label
-from .label import parse_label
-from .protostructure import Protostructure
+from .canonical import PROFILES, canonical_label, canonical_prototype
+from .label import parse_label, parse_prototype
+from .protostructure import Protostructure, Prototype
+from .spacegroup import SpaceGroup
 from .symmetry import DEFAULT_SYMPREC, Crystal, find_protostructure, protostructure_of
 
 # International Tables A, section 3.2.1.4: space groups that are each other's mirror image.
@@ -44,8 +45,9 @@ def compare(
 ) -> Comparison:
     """Compare two materials, each a label, a Protostructure, or a structure as `find_protostructure` takes it.
 
-    Only under the affine profile are equal crystals in different cells of one lattice the same. Raises LabelError or
-    SymmetryError for what is no material.
+    Where one is a prototype, or a label without elements, the elements of the other are dropped. Only under the affine
+    profile are equal crystals in different cells of one lattice the same. Raises LabelError or SymmetryError for what
+    is no material.
 
     >>> compare("AB_aP2_2_a_b:Ca-O", "AB_aP2_2_a_d:Ca-O").same
     True
@@ -53,27 +55,44 @@ def compare(
     'settings of one crystal in different cells: the same under the affine profile, not under pymatgen'
     """
     pair = [_protostructure(m, symprec, angle_tolerance, engine) for m in (one, other)]
-    labels = (canonical_label(pair[0], profile), canonical_label(pair[1], profile))
-    reason = "" if labels[0] == labels[1] else _reason(pair[0], pair[1], profile)
-    return Comparison(profile, labels, reason)
+    one, other = pair
+    if isinstance(one, Prototype) or isinstance(other, Prototype):
+        labels = (str(canonical_prototype(one, profile)), str(canonical_prototype(other, profile)))
+        return Comparison(profile, labels, "" if labels[0] == labels[1] else _reason_of_prototypes(one, other, profile))
+    labels = (canonical_label(one, profile), canonical_label(other, profile))
+    return Comparison(profile, labels, "" if labels[0] == labels[1] else _reason(one, other, profile))
 
 
-def _protostructure(material: Any, symprec: float, angle_tolerance: float | None, engine: str) -> Protostructure:
-    if isinstance(material, Protostructure):
+def _protostructure(
+    material: Any, symprec: float, angle_tolerance: float | None, engine: str
+) -> Protostructure | Prototype:
+    if isinstance(material, (Protostructure, Prototype)):
         return material
     if isinstance(material, str):
-        return parse_label(material)
+        return parse_label(material) if ":" in material else parse_prototype(material)
     find = protostructure_of if isinstance(material, Crystal) else find_protostructure
     return find(material, symprec=symprec, angle_tolerance=angle_tolerance, engine=engine, profile=None)
 
 
+def _reason_of_groups(a: SpaceGroup, b: SpaceGroup) -> str:
+    pair = tuple(sorted((a.number, b.number)))
+    mirror = ", an enantiomorphic pair" if pair in ENANTIOMORPHIC_PAIRS else ""
+    return f"space groups {a.symbol} ({a.number}) and {b.symbol} ({b.number}){mirror}"
+
+
+def _reason_of_prototypes(one: Protostructure | Prototype, other: Protostructure | Prototype, profile: str) -> str:
+    if one.space_group is not other.space_group:
+        return _reason_of_groups(one.space_group, other.space_group)
+    prototypes = canonical_prototype(one, "affine"), canonical_prototype(other, "affine")
+    if prototypes[0] != prototypes[1]:
+        return f"prototypes {prototypes[0]} and {prototypes[1]}"
+    return f"settings in different cells: the same under the affine profile, not under {profile}"
+
+
 def _reason(one: Protostructure, other: Protostructure, profile: str) -> str:
     """The first thing in which two materials differ, from the coarsest to the finest."""
-    a, b = one.space_group, other.space_group
-    if a is not b:
-        pair = tuple(sorted((a.number, b.number)))
-        mirror = ", an enantiomorphic pair" if pair in ENANTIOMORPHIC_PAIRS else ""
-        return f"space groups {a.symbol} ({a.number}) and {b.symbol} ({b.number}){mirror}"
+    if one.space_group is not other.space_group:
+        return _reason_of_groups(one.space_group, other.space_group)
     prototypes = one.prototype("affine"), other.prototype("affine")
     if list(one.occupations) != list(other.occupations):
         of = "of one prototype" if prototypes[0] == prototypes[1] else "on other positions"

@@ -8,6 +8,7 @@ digits, held together by stoichiometry and Pearson symbol.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
@@ -23,9 +24,10 @@ from .spacegroup import SpaceGroup
 _TERM = re.compile(r"([0-9]{0,6})([A-Za-z])")
 _LENIENT = re.compile(
     r"(?P<formula>(?:[A-Za-z][0-9]{0,6})+)_(?P<family>[amothc])(?P<centring>[PABCSIFR])(?P<atoms>[0-9]{1,6})"
-    r"_(?P<number>[0-9]{1,6})(?P<fields>(?:_(?:[0-9]{0,6}[A-Za-z])+)+):(?P<elements>[A-Za-z]+(?:-[A-Za-z]+)*)",
+    r"_(?P<number>[0-9]{1,6})(?P<fields>(?:_(?:[0-9]{0,6}[A-Za-z])+)+):(?P<elements>[A-Za-z]+(?:[-:][A-Za-z]+)*)",
     re.ASCII,
 )
+_LIBRARY_NUMBER = re.compile(r"-[0-9]{3}\Z", re.ASCII)
 # What scanners take for one another; tried only where the text as it stands has no reading.
 _CONFUSED = {"l": "1", "I": "1", "O": "0", "o": "0", "1": "l", "0": "o", "5": "S", "S": "5", "q": "g", "g": "q"}
 _MOST_CONFUSED = 2
@@ -47,7 +49,8 @@ def parse_lenient(text: str) -> LenientLabel:
     """Read a label whose meaning is plain though its form is not strict.
 
     Accepts white space around it, explicit and zero-padded counts (`1a`, `A1B2`), unsorted or repeated letters,
-    unsorted elements, a formula that is not reduced, rhombohedral hR counts, and the centrings A, B, S for C.
+    unsorted elements, elements between colons as AFLOW has them or in letters of another case, deuterium, a formula
+    that is not reduced, rhombohedral hR counts, and the centrings A, B, S for C.
     Raises LabelError for everything else.
 
     >>> parse_lenient("AB_oS8_63_1c_c:O-Ca").changes
@@ -66,7 +69,7 @@ def parse_lenient(text: str) -> LenientLabel:
     if not 1 <= number <= 230:
         raise LabelError(f"a space group is a number from 1 to 230, got {match['number']}", text)
     group = SpaceGroup.from_number(number)
-    elements = match["elements"].split("-")
+    elements = _elements(match["elements"], changes)
     fields = match["fields"][1:].split("_")
     if len(elements) != len(fields):
         raise LabelError(f"{len(fields)} fields of positions need as many elements, got {len(elements)}", text)
@@ -84,7 +87,8 @@ def parse_lenient(text: str) -> LenientLabel:
     if str(number) != match["number"]:
         changes.append(f"the number is written {number}")
     if elements != sorted(elements):
-        changes.append(f"elements in alphabetical order: {match['elements']} → {'-'.join(sorted(elements))}")
+        given, due = "-".join(elements), "-".join(sorted(elements))
+        changes.append(f"elements in alphabetical order: {given} → {due}")
     return LenientLabel(protostructure, tuple(changes))
 
 
@@ -100,6 +104,8 @@ class LenientPrototype:
 def parse_lenient_prototype(text: str) -> LenientPrototype:
     """Read a label without elements as `parse_lenient` reads one with them: AFLOW's `AB6C_hR8_148_a_f_b`.
 
+    The number that AFLOW gives to structures of one label, `A_cF4_225_a-001`, is left out.
+
     >>> str(parse_lenient_prototype("AB6C_hR8_148_a_f_b").prototype)
     'ABC6_hR24_148_a_b_f'
     """
@@ -109,12 +115,34 @@ def parse_lenient_prototype(text: str) -> LenientPrototype:
         raise LabelError("a prototype label has no elements, found ':'", text, text.index(":"))
     # Elements stand in alphabetical order and take no part in what is checked, so any will do.
     elements = sorted(SYMBOLS[1:])[: max(1, text.count("_") - 2)]
+    head = text.rstrip()
+    numbered = _LIBRARY_NUMBER.search(head)
+    if numbered:
+        head = head[: numbered.start()]
     try:
-        found = parse_lenient(f"{text.rstrip()}:{'-'.join(elements)}{text[len(text.rstrip()) :]}")
+        found = parse_lenient(f"{head}:{'-'.join(elements)}{text[len(text.rstrip()) :]}")
     except LabelError as error:
         raise LabelError(error.message, text) from None
     fields = tuple(found.protostructure.occupations.values())
-    return LenientPrototype(Prototype(found.protostructure.space_group, fields), found.changes)
+    left_out = (f"the number in AFLOW's library is left out: {numbered[0]}",) if numbered else ()
+    return LenientPrototype(Prototype(found.protostructure.space_group, fields), found.changes + left_out)
+
+
+def _elements(text: str, changes: list[str]) -> list[str]:
+    if ":" in text:
+        changes.append(f"elements are joined by '-': {text}")
+    elements = re.split("[-:]", text)
+    for i, given in enumerate(elements):
+        symbol = given.capitalize()
+        if given in ATOMIC_NUMBER:
+            continue
+        if symbol in ("D", "T"):
+            changes.append(f"deuterium and tritium are written H: {given}")
+            elements[i] = "H"
+        elif symbol in ATOMIC_NUMBER:
+            changes.append(f"symbols of elements begin with a capital letter and go on in small ones: {given}")
+            elements[i] = symbol
+    return elements
 
 
 def _check_number_of_orbits(fields: list[str]) -> None:
@@ -198,6 +226,7 @@ def repair_candidates(text: str) -> tuple[Protostructure, ...]:
         raise LabelError(f"a label is text, got {type(text).__name__}")
     if len(text) > _MAX_LENGTH:
         raise LabelError(f"a text of {len(text)} characters is no label; {_MAX_LENGTH} is the most that is repaired")
+    text = unicodedata.normalize("NFKC", text)  # raised and lowered digits of printed formulae
     for changed in range(_MOST_CONFUSED + 1 if len(text) <= _MAX_CONFUSED_LENGTH else 1):
         found = {
             format_label(candidate): candidate
@@ -267,7 +296,9 @@ def _read_head(head: str, elements: list[str]) -> Iterator[Protostructure]:
                 continue
             group = SpaceGroup.from_number(int(numbers[i:j]))
             if (group.family, group.centring) == (family, centring):
-                yield from _split_fields(group, int(numbers[:i]), amounts, numbers[j:] + letters, elements)
+                for n_cells in (1, 3) if centring == "R" else (1,):  # atoms of the rhombohedral cell, as AFLOW has it
+                    n_atoms = n_cells * int(numbers[:i])
+                    yield from _split_fields(group, n_atoms, amounts, numbers[j:] + letters, elements)
 
 
 def _split_fields(
