@@ -112,7 +112,7 @@ def _checked_header(path: Path, metadata: dict[str, str] | None, kind: str, vers
         raise CheckpointError(f"{path} is a safetensors file, but not one of ours: its metadata has no {HEADER_KEY!r}")
     try:
         header = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path}: the header is not JSON: {error}") from None
     if not isinstance(header, dict) or header.get("kind") != kind:
         found = header.get("kind") if isinstance(header, dict) else type(header).__name__

@@ -71,7 +71,9 @@ def test_the_pymatgen_profile_is_the_list_that_pymatgen_ships():
     if spec is None:
         pytest.skip("pymatgen is not installed: nothing to compare with")
     folders = map(Path, spec.submodule_search_locations)  # read, not imported: the module takes seconds to load
-    path = next(p for folder in folders for p in folder.rglob("wyckoff-position-relabelings.json.gz"))
+    path = next((p for folder in folders for p in folder.rglob("wyckoff-position-relabelings.json.gz")), None)
+    if path is None:
+        pytest.skip("this pymatgen ships no list yet")
     with gzip.open(path) as file:
         theirs = json.load(file)
     for number in range(1, 231):

@@ -17,6 +17,9 @@ from .errors import DatasetError
 
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 
+LONGEST_LINE = 64 << 20  # characters: a packed file of kilobytes can hold one of gigabytes
+LARGEST_DOCUMENT = 4 << 30  # bytes
+
 HDF5 = b"\x89HDF"
 
 # What the decompressors raise on damaged or cut-off input.
@@ -90,6 +93,21 @@ def decompressed(raw: IO[bytes], kind: str | None, path: Path) -> IO[bytes]:
             return raw
 
 
+def document(raw: IO[bytes], path: Path) -> bytes:
+    """All that a file that must be read whole holds. Raises DatasetError where that is damaged or more than 4 GB."""
+    data = bytearray()
+    try:
+        while len(data) <= LARGEST_DOCUMENT and (block := raw.read(1 << 20)):
+            data += block
+    except (*DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DatasetError(f"{path}: damaged or cut off ({error})") from None
+    if len(data) > LARGEST_DOCUMENT:
+        raise DatasetError(f"{path}: holds more than {LARGEST_DOCUMENT >> 30} GB")
+    return bytes(data)
+
+
 @contextmanager
 def stream_lines(raw: io.BufferedReader, path: Path) -> Iterator[Iterator[str]]:
     """The lines of a stream that cannot be wound back, such as stdin, packed or plain; `path` is for messages."""
@@ -101,16 +119,24 @@ def stream_lines(raw: io.BufferedReader, path: Path) -> Iterator[Iterator[str]]:
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Iterator[str]]:
-    """The lines of a UTF-8 text file. DatasetError, with the line, for damaged compression or other encodings."""
+    """The lines of a UTF-8 text file. DatasetError, with the line, for damaged compression or other encodings.
+
+    Also where the block that reads them as CSV meets what is none.
+    """
     with open(path, "rb") as file, decompressed(file, compression(path), path) as raw:
-        yield _lines(path, raw)
+        try:
+            yield _lines(path, raw)
+        except csv.Error as error:
+            raise DatasetError(f"{path}: not a table in CSV: {error}") from None
 
 
 def _lines(path: Path, raw: IO[bytes]) -> Iterator[str]:
     number = 1
     try:
         with io.TextIOWrapper(raw, encoding="utf-8-sig") as text:
-            for line in text:
+            while line := text.readline(LONGEST_LINE):
+                if len(line) == LONGEST_LINE:
+                    raise DatasetError(f"{path}:{number}: a line of more than {LONGEST_LINE >> 20} MB")
                 yield line
                 number += 1
     except UnicodeDecodeError as error:

@@ -53,11 +53,12 @@ def read_evaluations(paths: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
     for path in paths:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise DatasetError(f"{path}: not the JSON of an evaluation: {error}") from None
         version = content.get("format_version") if isinstance(content, dict) else None
         if version != FORMAT_VERSION or not isinstance(content.get("metrics"), dict):
             raise DatasetError(f"{path}: not the JSON of an evaluation in format {FORMAT_VERSION}")
+        _check(path, content)
         found.append((path.stem, content))
     for name, content in found[1:]:
         if content["reference"]["key"] != found[0][1]["reference"]["key"]:
@@ -65,6 +66,22 @@ def read_evaluations(paths: Sequence[Path]) -> list[tuple[str, dict[str, Any]]]:
         if content["embedding"] and found[0][1]["embedding"]:
             check_digests(found[0][1]["embedding"]["digest"], content["embedding"]["digest"])
     return found
+
+
+def _check(path: Path, content: Mapping[str, Any]) -> None:
+    """Raise DatasetError where a table cannot be made of it."""
+    try:
+        str(content["reference"]["key"])
+        if content["embedding"]:
+            str(content["embedding"]["digest"])
+        for row in rows([("", content), ("", content)]):
+            cell(row.estimates, 1, row.factor)
+            _line(row.held_out, row.factor)
+            _line(row.resampled, row.factor)
+    except KeyError as error:
+        raise DatasetError(f"{path}: an evaluation without a field {error.args[0]!r}") from None
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise DatasetError(f"{path}: not the JSON of an evaluation: {error}") from None
 
 
 ENDS = ("held-out", "resampled")

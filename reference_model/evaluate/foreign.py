@@ -19,7 +19,7 @@ from typing import Any
 from wyckoffkit import DatasetError, Orbit, Protostructure, ProtostructureError, SpaceGroup, SymmetryError
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.symmetry import Crystal, crystal_from_dict
-from wyckoffkit.textlines import compression, decompressed, open_lines
+from wyckoffkit.textlines import DAMAGE, compression, decompressed, document, open_lines
 
 from .tensors import Made, generated_tensors
 
@@ -39,7 +39,7 @@ def foreign(path: Path) -> Iterator[Made] | None:
     try:
         with open(path, "rb") as file, decompressed(file, compression(path), path) as stream:
             head = stream.read(4096)
-    except (OSError, EOFError):
+    except (OSError, *DAMAGE):
         return None
     if head.lstrip()[:1] in (b"[", b"{") and b'"group"' in head and b'"sites"' in head and b'"species"' in head:
         return _of_genes(path)
@@ -62,8 +62,8 @@ def _is_torch_archive(path: Path) -> bool:
 def _of_genes(path: Path) -> Iterator[Made]:
     try:
         with open(path, "rb") as file, decompressed(file, compression(path), path) as stream:
-            content = json.load(stream)
-    except (ValueError, OSError, EOFError) as error:
+            content = json.loads(document(stream, path))
+    except (ValueError, OSError, EOFError, RecursionError) as error:
         raise DatasetError(f"{path}: damaged, or not JSON: {error}") from None
     genes = [content] if isinstance(content, dict) else content
     for i, gene in enumerate(genes):
@@ -112,13 +112,16 @@ def _of_columns(path: Path) -> Iterator[Made]:
 
 
 def _of_row(group: str, elements: str, letters: str) -> Protostructure:
-    space_group = SpaceGroup.from_number(int(group))
+    try:
+        space_group = SpaceGroup.from_number(int(group))
+    except ValueError:
+        raise ProtostructureError(f"no number of a space group: {group[:20]!r}") from None
     try:
         numbers: Sequence[int] = [int(z) for z in ast.literal_eval(elements)]
         places: Sequence[int] = [int(w) for w in ast.literal_eval(letters)]
         pairs = [(z, w) for z, w in zip(numbers, places, strict=True) if z or w]
         orbits = [Orbit(SYMBOLS[z], space_group.letters[w - 1]) for z, w in pairs if z > 0 and w > 0]
-    except (ValueError, SyntaxError, TypeError, IndexError) as error:
+    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError) as error:
         raise ProtostructureError(f"not atomic numbers and Wyckoff letters of {space_group.symbol}: {error}") from None
     if len(orbits) != len(pairs):
         raise ProtostructureError("an orbit without an element, or an element without a position")

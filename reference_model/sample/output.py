@@ -125,12 +125,12 @@ class FileWriter:
     def _continue(self, force: bool) -> None:
         try:
             note = json.loads(self.note.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            note = {}
-        if note.get("arguments") == self.arguments:
-            self._file.truncate(note["bytes"])
-            self.next_number, self.written, self.counts = note["next"], note["written"], note["counts"]
-            return
+            if note["arguments"] == self.arguments:
+                self.next_number, self.written, self.counts = note["next"], note["written"], dict(note["counts"])
+                self._file.truncate(note["bytes"])
+                return
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            pass  # nothing to go on from
         if not force:
             self._file.close()
             raise WyckoffkitError(f"{self.part} is the unfinished work of another command; give --force to begin anew")

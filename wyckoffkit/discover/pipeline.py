@@ -126,7 +126,7 @@ def _candidates(
                     f"{path}: begun with {begun['settings']}, now {settings}. Go on with the same, or write elsewhere"
                 )
             return read_candidates(path), begun["refused"]
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise DatasetError(f"{path}: not what discover wrote: {error}") from None
     selection = Selection(options.wanted)
     candidates = rank(list(selection.choose(protostructures)), hull, judge)

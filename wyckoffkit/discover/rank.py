@@ -89,5 +89,5 @@ def read_candidates(path: Path) -> tuple[Candidate, ...]:
                 )
                 for row in csv.DictReader(file)
             )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise DatasetError(f"{path}: not what discover wrote: {error}") from None

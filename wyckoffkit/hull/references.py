@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from ..elements import ATOMIC_NUMBER
-from ..errors import DatasetError, RealizationError
+from ..errors import DatasetError
 from ..files import replacing
 from ..label import format_label, parse_label
 from ..relax.calculators import MP2020, PBE
-from ..textlines import compression, decompressed, open_lines
+from ..textlines import compression, decompressed, document, open_lines
 
 FORMATION = "formation"
 TOTAL = "total"
@@ -105,7 +105,7 @@ def read_references(path: Path, *, scale: str | None = None) -> References:
     if _starts_with(path, _HDF5_MAGIC):
         return _from_dataset(path, scale)
     with open(path, "rb") as file:
-        data = decompressed(file, compression(path), path).read()
+        data = document(decompressed(file, compression(path), path), path)
     if data.startswith(_PICKLE_MAGIC):
         raise DatasetError(
             f"{path}: pickles run code when they are read, so they are not; write the phase diagram as JSON: "
@@ -131,7 +131,7 @@ def _named(path: Path, scale: str | None) -> str:
 def _from_json(path: Path, text: str, scale: str | None) -> References:
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not JSON: {error}") from None
     if isinstance(data, dict) and data.get("wyckoffkit") == "references":
         return _own(path, data)
@@ -193,14 +193,19 @@ def _from_entries(path: Path, rows: Iterable[Mapping[str, Any]], scale: str | No
         ]
     except KeyError as error:
         raise DatasetError(f"{path}: an entry has no field {error.args[0]!r}") from None
-    except (RealizationError, AttributeError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path}: {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # pymatgen raises what it will on what is no entry
+        raise DatasetError(f"{path}: not entries: {str(error)[:500]}") from None
     return References(wanted, TOTAL, tuple(made), str(path))
 
 
 def _from_csv(path: Path, text: str, scale: str | None) -> References:
     reader = csv.DictReader(io.StringIO(text))
-    columns = reader.fieldnames or []
+    try:
+        columns, rows = reader.fieldnames or [], list(reader)
+    except csv.Error as error:
+        raise DatasetError(f"{path}: not a table in CSV: {error}") from None
     energy = next((c for c in _FORMATION_COLUMNS if c in columns), None)
     formula = next((c for c in _FORMULA_COLUMNS if c in columns), None)
     if energy is None or formula is None:
@@ -210,7 +215,7 @@ def _from_csv(path: Path, text: str, scale: str | None) -> References:
         )
     named = _named(path, scale)
     entries = []
-    for number, row in enumerate(reader, start=2):
+    for number, row in enumerate(rows, start=2):
         try:
             amounts = _of_label(row[formula]) if formula == "label" else composition_of(row[formula])
             entries.append(Reference(row.get("material_id") or row[formula], amounts, float(row[energy])))

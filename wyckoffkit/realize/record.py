@@ -1,6 +1,7 @@
 """Append-only records of long work, as JSON lines: a line about the work, then a row each time something is done.
 
-Whoever starts the same work again reads what is there and does the rest. A last line that was cut off is removed.
+Whoever starts the same work again reads what is there and does the rest. A last line that was cut off is removed. The
+last field of a line, `crc32`, is that of the bytes before it (from the opening brace), so that damage is noticed.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from zlib import crc32
 
 from .. import tables
 from ..errors import DatasetError
 
-VERSION = 1
+VERSION = 2
+_CHECK = b', "crc32": "'
 
 Row = dict[str, Any]
 
@@ -37,6 +40,8 @@ def _check_kind(path: Path, kind: str, first: Row) -> None:
         raise DatasetError(f'{path}: not a record of {kind}, which starts with {{"wyckoffkit": "{kind}", …}}')
     if first.get("version") != VERSION:
         raise DatasetError(f"{path}: written in version {first.get('version')} of this format, read is {VERSION}")
+    if first.get("damaged"):
+        raise DatasetError(f"{path}:1: damaged: this line is not what was written (CRC-32)")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, Row]]:
@@ -49,11 +54,23 @@ def _lines(path: Path) -> Iterator[tuple[int, Row]]:
             end += len(line)
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 row = None
             if not isinstance(row, dict):
                 raise DatasetError(f"{path}:{number}: not a JSON object")
+            before, check, found = line.rpartition(_CHECK)
+            whole = bool(check) and found == b'%08x"}\n' % crc32(before)
+            row.pop("crc32", None)
+            if number == 1 and not whole:  # perhaps another file, or another version: the caller says so
+                row["damaged"] = True
+            elif not whole:
+                raise DatasetError(f"{path}:{number}: damaged: this line is not what was written (CRC-32)")
             yield end, row
+
+
+def _line(row: Row) -> bytes:
+    text = json.dumps(row, ensure_ascii=False).encode()[:-1]
+    return text + _CHECK + b'%08x"}\n' % crc32(text)
 
 
 class Record:
@@ -95,7 +112,7 @@ class Record:
 
     def append(self, rows: list[Row]) -> None:
         """Write rows, so that they survive the end of this process."""
-        self._file.write(b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows))
+        self._file.write(b"".join(map(_line, rows)))
         self._file.flush()
 
     def __enter__(self) -> Record:

@@ -253,7 +253,7 @@ def _scalar_columns(path: Path, again: Opener) -> tuple[set[str], dict[str, dict
 def _scalars(raw: bytes) -> dict[str, object] | None:
     try:
         column = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return column if isinstance(column, dict) else None
 
