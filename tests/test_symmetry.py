@@ -164,6 +164,9 @@ REFUSED = {
     "site 0 has the atomic number 119": (CUBE, [[0, 0, 0]], [119]),
     "got \\(3, 3\\), \\(1, 3\\) and \\(2,\\)": (CUBE, [[0, 0, 0]], [NA, CL]),
     "arrays of numbers": (CUBE, [["a", 0, 0]], [NA]),
+    "atomic numbers are whole, got 11.5": (CUBE, [[0, 0, 0], [0.5, 0, 0]], [11.0, 11.5]),
+    "atomic numbers are whole, got inf": (CUBE, [[0, 0, 0]], [math.inf]),
+    "lengths and coordinates are no complex": (CUBE * (1 + 1j), [[0, 0, 0]], [NA]),
 }
 
 

@@ -40,9 +40,9 @@ class Crystal:
     def __post_init__(self) -> None:
         put = object.__setattr__
         try:
-            put(self, "lattice", np.asarray(self.lattice, np.float64))
-            put(self, "frac", np.asarray(self.frac, np.float64))
-            put(self, "numbers", np.asarray(self.numbers, np.int64))
+            put(self, "lattice", _real(self.lattice))
+            put(self, "frac", _real(self.frac))
+            put(self, "numbers", _whole(self.numbers))
         except (TypeError, ValueError) as error:
             raise SymmetryError(f"lattice, coordinates and atomic numbers must be arrays of numbers: {error}") from None
         n = len(self.numbers) if self.numbers.ndim == 1 else -1
@@ -77,6 +77,24 @@ class Crystal:
             a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
         )
         return abs(determinant)
+
+
+def _real(values: ArrayLike) -> NDArray[np.float64]:
+    found = np.asarray(values)
+    if found.dtype.kind == "c":
+        raise TypeError("lengths and coordinates are no complex numbers")
+    return found.astype(np.float64, copy=False)
+
+
+def _whole(values: ArrayLike) -> NDArray[np.int64]:
+    found = np.asarray(values)
+    if found.dtype.kind == "f":
+        whole = np.isfinite(found) & (found == np.trunc(found))
+        if not whole.all():
+            raise ValueError(f"atomic numbers are whole, got {found[~whole].flat[0]:g}")
+    elif found.dtype.kind == "c":
+        raise TypeError("atomic numbers are no complex numbers")
+    return found.astype(np.int64, copy=False)
 
 
 def crystal_of(structure: Any) -> Crystal:
