@@ -45,9 +45,10 @@ def label(
     Example: wyckoffkit label crystals/*.cif
     """
     from wyckoffkit.errors import DatasetError
-    from wyckoffkit.sources import Source
+    from wyckoffkit.sources import Source, check_structure
     from wyckoffkit.symmetry import check_search
 
+    check_structure(structure)
     check_search(symprec, angle_tolerance, engine)
     search = _Search(engine, symprec, angle_tolerance, profile, structure, sweep, as_json)
     rejections = Rejections()

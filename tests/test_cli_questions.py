@@ -68,6 +68,17 @@ def test_same_without_an_answer_is_neither_same_nor_different(word, sentence):
     assert sentence in err
 
 
+@pytest.mark.parametrize("command, code", [(["label"], 1), (["same", "AB_cF8_225_a_b:Ca-O"], 2)])
+def test_a_structure_of_another_name_than_the_two_is_refused(tmp_path, command, code):
+    from tests.real_structures import real_structures
+
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps({"org": real_structures()[0].structure}))
+    found, out, err = wyckoffkit(*command, path, "--structure", "foo")
+    assert (found, out) == (code, "")
+    assert "the structures are org (before relaxation) and opt (after), got 'foo'" in err
+
+
 @pytest.mark.parametrize("formula", ["", "ti2", "Ti2O4+", "Xx2", "Ti0"])
 def test_what_is_no_formula_is_refused_in_a_sentence(formula):
     code, out, err = wyckoffkit("enumerate", formula, "--space-group", "2")

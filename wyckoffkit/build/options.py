@@ -14,7 +14,7 @@ from .. import __version__, tables
 from ..dataset import random_split
 from ..errors import DatasetError
 from ..protostructure import DEFAULT_PROFILE
-from ..sources import RULES
+from ..sources import RULES, check_structure
 from ..symmetry import DEFAULT_SYMPREC, check_search
 
 
@@ -35,8 +35,7 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         check_search(self.symprec, self.angle_tolerance, self.engine)
-        if self.structure not in ("org", "opt"):
-            raise DatasetError(f"the structures are org (before relaxation) and opt (after), got {self.structure!r}")
+        check_structure(self.structure)
         unknown = set(self.clean) - set(RULES)
         if unknown:
             raise DatasetError(f"the cleaning rules are {', '.join(RULES)}, got {min(unknown)!r}")

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import LabelError, SymmetryError, WyckoffkitError
+from ..errors import DatasetError, LabelError, SymmetryError, WyckoffkitError
 from ..label import parse_label
 from ..protostructure import Protostructure
 from ..symmetry import Crystal, crystal_from_dict
@@ -133,6 +133,12 @@ _NESTED = {
     "org": ("org", "initial_structure", "structure", "input_structure"),
     "opt": ("opt", "relaxed_structure", "computed_structure_entry", "structure"),
 }
+
+
+def check_structure(structure: str) -> None:
+    """Raise DatasetError for the name of neither structure."""
+    if structure not in _NESTED:
+        raise DatasetError(f"the structures are org (before relaxation) and opt (after), got {structure!r}")
 
 
 def _structure_in(document: Mapping[str, Any], structure: str) -> Mapping[str, Any]:

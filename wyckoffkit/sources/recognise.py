@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import DatasetError
 from .collected import Collection, Part
-from .entry import Entry
+from .entry import Entry, check_structure
 from .json_layouts import Opener, json_entries
 from .single_files import looks_like_cif, looks_like_extxyz, looks_like_poscar, text_entries
 from .stream import ByteStream
@@ -37,6 +37,7 @@ class Source:
     """Tells size, position and SHA-256."""
 
     def __post_init__(self) -> None:
+        check_structure(self.structure)
         if self.path.is_dir() or _is_zip(self.path):
             self.kind = "folder" if self.path.is_dir() else "zip"
             self.stream = Collection(self.path, self.except_for)
