@@ -84,7 +84,12 @@ def _accepted(
 
 
 def decode(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that `encode` or `build-dataset` wrote.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A file that `encode` or `build-dataset` wrote; '-' is stdin, with JSON lines."
+        ),
+    ],
 ) -> None:
     """Turn tensors back into labels.
 

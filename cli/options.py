@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -43,18 +42,14 @@ Column = Annotated[
 def label_lines(path: Path, rejections: Rejections, column: str | None = None) -> Iterator[tuple[int, str]]:
     """(line number from 1, text) of each line that is not blank, or of a table's column; its broken rows are told."""
     from wyckoffkit.csvrows import csv_column
-    from wyckoffkit.textlines import open_lines, stream_lines
+    from wyckoffkit.textlines import open_lines
 
     called = Path("<stdin>") if str(path) == "-" else path
     choose = partial(_numbered, called)
     if column is not None:
         choose = partial(csv_column, called, column, reject=rejections.reject)
-    if str(path) == "-":
-        with open(sys.stdin.fileno(), "rb", closefd=False) as stdin, stream_lines(stdin, called) as lines:
-            yield from choose(lines)
-    else:
-        with open_lines(path) as lines:
-            yield from choose(lines)
+    with open_lines(path) as lines:
+        yield from choose(lines)
 
 
 def _numbered(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
@@ -81,7 +76,7 @@ def _check_not_a_table(path: Path, first: str) -> None:
 def label_words(words: list[str], rejections: Rejections, column: str | None = None) -> Iterator[tuple[str, str]]:
     """(where, label) of labels given as arguments, in files or, for '-', on stdin; with a column, in tables."""
     for word in words:
-        if word == "-" or column is not None or (":" not in word and Path(word).is_file()):
+        if word == "-" or column is not None or (":" not in word and Path(word).exists() and not Path(word).is_dir()):
             for number, text in label_lines(Path(word), rejections, column):
                 yield f"{'<stdin>' if word == '-' else word}:{number}", text
         else:

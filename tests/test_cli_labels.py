@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import subprocess
 import sys
 
@@ -144,6 +146,25 @@ def test_labels_are_read_from_compressed_files_and_pipes(label_file, tmp_path, m
     code, _, err = wyckoffkit("validate", packed)
     assert code == 1
     assert "damaged or cut off" in err
+
+
+def test_nothing_is_lost_of_a_pipe_that_is_named_like_a_file(label_file, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def through(command, content):
+        program = [sys.executable, "-m", "wyckoffkit.cli.main", command, str(pipe)]
+        reader = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+        pipe.write_bytes(content)
+        return reader.communicate()[0]
+
+    labels = label_file.read_bytes()
+    assert through("validate", labels) == "17 valid labels\n"
+    assert through("validate", gzip.compress(labels)) == "17 valid labels\n"
+    assert len(through("canonicalize", labels).split()) == 17
+    tensors = wyckoffkit("encode", label_file)[1]
+    assert through("decode", tensors.encode()) == label_file.read_text()
+    assert wyckoffkit("decode", "-", text=tensors) == (0, label_file.read_text(), "")
 
 
 def test_stdin_and_pipes_carry_labels(label_file):

@@ -26,7 +26,7 @@ from .files import replacing
 from .protostructure import DEFAULT_PROFILE, Protostructure
 from .spacegroup import SpaceGroup
 from .spool import BLOCK, ColumnSpool
-from .textlines import open_lines
+from .textlines import open_lines, starts_with
 
 NPZ_FORMAT = 1
 _COLUMNS = ("space_group", "offset", "position", "element", "count")
@@ -129,18 +129,19 @@ def _fill(spool: ColumnSpool, materials: Iterable[Labelled], profile: str | None
 def read_tensors(path: Path) -> Iterator[tuple[str, Callable[[], Protostructure]]]:
     """(where, a function that decodes) for each material of a file that `write_tensors` or `build-dataset` wrote.
 
-    The form is told by content. Decoding raises ProtostructureError where one material is wrong, so that the rest
-    can go on; DatasetError for a file that is none of the three.
+    The form is told by content; stdin ('-') and other pipes hold JSON lines. Decoding raises ProtostructureError where
+    one material is wrong, so that the rest can go on; DatasetError for a file that is none of the three.
     """
-    with open(path, "rb") as file:
-        start = file.read(8)
-    if not start:
+    if str(path) == "-":
+        yield from _read_jsonl(path)
+        return
+    if path.is_file() and not path.stat().st_size:
         raise DatasetError(f"{path}: the file is empty")
-    if start.startswith(b"\x89HDF"):
+    if starts_with(path, b"\x89HDF"):
         from .dataset import read_columns
 
         yield from _of_columns(path, read_columns(path))
-    elif start.startswith(b"PK"):
+    elif starts_with(path, b"PK"):
         yield from _of_columns(path, _read_npz(path))
     else:
         yield from _read_jsonl(path)
@@ -220,11 +221,12 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, Callable[[], Protostructure]]
             looks_right = isinstance(json.loads(first), dict)
         except (json.JSONDecodeError, RecursionError):
             looks_right = False
+        called = "<stdin>" if str(path) == "-" else str(path)
         if not looks_right:
-            raise DatasetError(f"{path}: neither HDF5, npz nor JSON lines, so not a file of tensors")
+            raise DatasetError(f"{called}: neither HDF5, npz nor JSON lines, so not a file of tensors")
         for number, line in enumerate(chain([first], lines), start=1):
             if line.strip():
-                yield f"{path}:{number}", partial(_of_record, line)
+                yield f"{called}:{number}", partial(_of_record, line)
 
 
 def _of_record(line: str) -> Protostructure:

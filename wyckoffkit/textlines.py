@@ -8,6 +8,7 @@ import gzip
 import importlib
 import io
 import lzma
+import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,11 +28,18 @@ HDF5 = b"\x89HDF"
 DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 
 
-def compression(path: Path) -> str | None:
-    """gzip, bzip2, xz, zstd, or None; by content, never by name."""
-    with open(path, "rb") as file:
-        start = file.read(6)
+def compression(raw: io.BufferedReader) -> str | None:
+    """gzip, bzip2, xz, zstd, or None; by content, never by name. Nothing of it is read, so a pipe keeps its start."""
+    start = raw.peek(6)
     return next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
+
+
+def starts_with(path: Path, magic: bytes) -> bool:
+    """Whether a file begins with these bytes. A pipe, which could not be read again, is not looked into."""
+    if path.exists() and not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(len(magic)) == magic
 
 
 class _ZstdReader(io.RawIOBase):
@@ -112,23 +120,23 @@ def document(raw: IO[bytes], path: Path) -> bytes:
 @contextmanager
 def stream_lines(raw: io.BufferedReader, path: Path) -> Iterator[Iterator[str]]:
     """The lines of a stream that cannot be wound back, such as stdin, packed or plain; `path` is for messages."""
-    start = raw.peek(6)
-    kind = next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
-    with decompressed(raw, kind, path) as unpacked:
+    with decompressed(raw, compression(raw), path) as unpacked:
         yield _lines(path, unpacked)
 
 
 @contextmanager
 def open_lines(path: Path) -> Iterator[Iterator[str]]:
-    """The lines of a UTF-8 text file. DatasetError, with the line, for damaged compression or other encodings.
+    """The lines of a UTF-8 text file, '-' is stdin. DatasetError, with the line, for damage or other encodings.
 
     Also where the block that reads them as CSV meets what is none.
     """
-    with open(path, "rb") as file, decompressed(file, compression(path), path) as raw:
+    source = sys.stdin.fileno() if str(path) == "-" else path
+    called = Path("<stdin>") if str(path) == "-" else path
+    with open(source, "rb", closefd=source is path) as file, stream_lines(file, called) as lines:
         try:
-            yield _lines(path, raw)
+            yield lines
         except csv.Error as error:
-            raise DatasetError(f"{path}: not a table in CSV: {error}") from None
+            raise DatasetError(f"{called}: not a table in CSV: {error}") from None
 
 
 def _lines(path: Path, raw: IO[bytes]) -> Iterator[str]:

@@ -30,14 +30,14 @@ _SITE = re.compile(r"([0-9]+)([a-zA])")
 
 def foreign(path: Path) -> Iterator[Made] | None:
     """The materials of a file in one of these formats, told by content; None for a file in none of them."""
-    if path.is_dir():
+    if not path.is_file():
         return None
     with open(path, "rb") as file:
         start = file.read(2)
     if start == b"\x80\x02" or (start == b"PK" and _is_torch_archive(path)):
         return generated_tensors(path)
     try:
-        with open(path, "rb") as file, decompressed(file, compression(path), path) as stream:
+        with open(path, "rb") as file, decompressed(file, compression(file), path) as stream:
             head = stream.read(4096)
     except (OSError, *DAMAGE):
         return None
@@ -61,7 +61,7 @@ def _is_torch_archive(path: Path) -> bool:
 
 def _of_genes(path: Path) -> Iterator[Made]:
     try:
-        with open(path, "rb") as file, decompressed(file, compression(path), path) as stream:
+        with open(path, "rb") as file, decompressed(file, compression(file), path) as stream:
             content = json.loads(document(stream, path))
     except (ValueError, OSError, EOFError, RecursionError) as error:
         raise DatasetError(f"{path}: damaged, or not JSON: {error}") from None

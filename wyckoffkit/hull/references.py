@@ -23,7 +23,7 @@ from ..errors import DatasetError
 from ..files import replacing
 from ..label import format_label, parse_label
 from ..relax.calculators import MP2020, PBE
-from ..textlines import compression, decompressed, document, open_lines
+from ..textlines import compression, decompressed, document, open_lines, starts_with
 
 FORMATION = "formation"
 TOTAL = "total"
@@ -102,10 +102,10 @@ def read_references(path: Path, *, scale: str | None = None) -> References:
     `scale` must. Raises DatasetError for files that are none of these.
     """
     scale = _SHORT.get(scale, scale) if scale else None
-    if _starts_with(path, _HDF5_MAGIC):
+    if starts_with(path, _HDF5_MAGIC):
         return _from_dataset(path, scale)
     with open(path, "rb") as file:
-        data = document(decompressed(file, compression(path), path), path)
+        data = document(decompressed(file, compression(file), path), path)
     if data.startswith(_PICKLE_MAGIC):
         raise DatasetError(
             f"{path}: pickles run code when they are read, so they are not; write the phase diagram as JSON: "
@@ -256,7 +256,7 @@ def _from_dataset(path: Path, scale: str | None) -> References:
 
 def known_labels(path: Path) -> frozenset[str]:
     """The labels of a file (one a line) or of a dataset, canonical under the affine profile."""
-    if _starts_with(path, _HDF5_MAGIC):
+    if starts_with(path, _HDF5_MAGIC):
         from ..dataset import read_dataset
 
         labels = [str(label) for label in read_dataset(path).label]
@@ -264,11 +264,6 @@ def known_labels(path: Path) -> frozenset[str]:
         with open_lines(path) as lines:
             labels = [line.strip() for line in lines if line.strip()]
     return frozenset(format_label(parse_label(label).canonical("affine")) for label in labels)
-
-
-def _starts_with(path: Path, magic: bytes) -> bool:
-    with open(path, "rb") as file:
-        return file.read(len(magic)) == magic
 
 
 def _is_number(value: object) -> bool:
