@@ -26,6 +26,8 @@ from wyckoffkit.files import replacing
 
 HEADER_KEY = "wyckoffkit"
 CONTENT = "content_sha256"
+SEALED = "sealed"
+"""Beside the digest, so that damage to the name of either is noticed."""
 
 
 def write_tensors(
@@ -36,7 +38,7 @@ def write_tensors(
     header: Mapping[str, Any],
 ) -> None:
     """Write `tensors` and `header` to `path` atomically (temporary file, fsync, rename)."""
-    full = {**header, "kind": kind, "format_version": version, "toolkit_version": __version__}
+    full = {**header, "kind": kind, "format_version": version, "toolkit_version": __version__, SEALED: True}
     full = {**full, CONTENT: content_digest(full, tensors)}
     metadata = {HEADER_KEY: json.dumps(full, sort_keys=True)}
     of_torch = {k: t for k, t in tensors.items() if isinstance(t, torch.Tensor)}
@@ -83,8 +85,8 @@ def read_tensors(
     with _opened(path, framework) as file:
         header = _checked_header(path, file.metadata(), kind, version)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    # Files of before the digest was kept have none.
-    if CONTENT in header and header[CONTENT] != content_digest(header, tensors):
+    # Files of before the digest was kept have neither key.
+    if (CONTENT in header or SEALED in header) and header.get(CONTENT) != content_digest(header, tensors):
         raise CheckpointError(f"{path} is damaged: its content is not what was written (SHA-256); get the file again")
     return tensors, header
 

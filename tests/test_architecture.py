@@ -112,3 +112,13 @@ def test_every_package_is_packaged():
         ".".join(path.relative_to(ROOT).parts[:-1]) for name in ORDER for path in (ROOT / name).rglob("__init__.py")
     }
     assert set(settings["packages"]) == found | {"wyckoffkit.cli", "wyckoffkit.data"}
+
+
+def test_the_version_stands_in_one_place_and_the_citation_and_the_changelog_agree():
+    import wyckoffkit
+
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert "version" in told["project"]["dynamic"]
+    assert told["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "wyckoffkit.__version__"}
+    assert f"\nversion: {wyckoffkit.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert "\n## Unreleased\n" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -17,8 +17,10 @@ def replacing(path: Path, *, on_disk: bool = True) -> Iterator[Path]:
     """A path in the same folder that becomes `path`, and is on disk, when the block ends well, and else vanishes.
 
     To wait for the disk takes some 15 ms; without `on_disk` a power cut can empty the file, a killed process cannot.
-    Raises OSError with the name of `path` where the folder or the disk refuses.
+    Where `path` is a link to a file, the file is replaced and the link stays. Raises OSError with the name of `path`
+    where the folder or the disk refuses.
     """
+    path = path.resolve() if path.is_symlink() else path
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

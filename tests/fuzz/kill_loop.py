@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -49,7 +50,12 @@ def digest(paths: list[Path]) -> str:
 
 
 def content(path: Path) -> bytes:
-    """The bytes; of a checkpoint the weights and their average, since its header tells how long the run took."""
+    """The bytes; of a checkpoint the weights and their average, since its header tells how long the run took.
+
+    The labels of a relaxation stand in the order in which they are done, which depends on those relaxed beside them.
+    """
+    if path.name.startswith("relaxed."):
+        return b"".join(sorted(path.read_bytes().splitlines(keepends=True)))
     if path.name != "checkpoint.safetensors":
         return path.read_bytes()
     from safetensors.numpy import load_file
@@ -77,6 +83,15 @@ def dataset(folder: Path) -> Path:
     return path
 
 
+def metals(folder: Path) -> Path:
+    """Labels of all pairs of metals that EMT knows, in four prototypes."""
+    prototypes = ("AB_cP2_221_a_b", "AB_tP2_123_a_d", "AB3_cP4_221_a_c", "AB2_hP3_164_a_d")
+    pairs = combinations(("Ag", "Al", "Au", "Cu", "Ni", "Pd", "Pt"), 2)
+    path = folder / "metals.txt"
+    path.write_text("".join(f"{prototype}:{a}-{b}\n" for a, b in pairs for prototype in prototypes), encoding="utf-8")
+    return path
+
+
 COMMANDS = (
     Killed(
         "build-dataset",
@@ -101,6 +116,12 @@ COMMANDS = (
         "realize",
         lambda inputs: [PYTHON, "-m", "wyckoffkit.cli.main", "realize", str(LABELS), "-o", "out"],
         ("out/realized.xyz",),
+    ),
+    Killed(
+        "relax",
+        lambda inputs: [PYTHON, "-m", "wyckoffkit.cli.main", "relax", str(metals(inputs)), "-o", "out",
+                        "--calculator", "emt"],
+        ("out/relaxed.jsonl", "out/relaxed.xyz"),
     ),
     Killed(
         "evaluate",

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from reference_model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from reference_model.config import ModelConfig
 from reference_model.network import build_network
-from reference_model.tensorfile import CONTENT, HEADER_KEY, content_digest, read_tensors, write_tensors
+from reference_model.tensorfile import CONTENT, HEADER_KEY, SEALED, content_digest, read_tensors, write_tensors
 from wyckoffkit import CheckpointError
 
 CONFIG = ModelConfig.named(
@@ -195,7 +195,11 @@ def test_a_file_whose_content_is_not_what_was_written_is_refused_and_one_without
     save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
     with pytest.raises(CheckpointError, match="is damaged: its content is not what was written"):
         read_checkpoint(path)
-    del header[CONTENT]
+    del header[CONTENT]  # as where damage has changed its name
+    save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
+    with pytest.raises(CheckpointError, match="is damaged: its content is not what was written"):
+        read_checkpoint(path)
+    del header[SEALED]
     save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
     assert read_checkpoint(path).config == checkpoint.config
 

@@ -15,6 +15,7 @@ from zlib import crc32
 
 from .. import tables
 from ..errors import DatasetError
+from ..files import hold
 
 VERSION = 2
 _CHECK = b', "crc32": "'
@@ -76,18 +77,24 @@ def _line(row: Row) -> bytes:
 class Record:
     """A record that is open for appending; `done` are the rows it held.
 
-    Raises DatasetError where the file holds other work, or the same work with other settings.
+    Raises DatasetError where the file holds other work, or the same work with other settings, and WyckoffkitError where
+    another process is writing it.
     """
 
     def __init__(self, path: Path, kind: str, settings: Mapping[str, Any]) -> None:
         self.path = path
         self.done: list[Row] = []
-        end = self._read(kind, settings) if path.exists() and path.stat().st_size else 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = open(path, "ab")  # noqa: SIM115 - closed in __exit__
-        self._file.truncate(end)
-        if not end:
-            self.append([header(kind, settings)])
+        try:
+            hold(self._file, path)
+            end = self._read(kind, settings)
+            self._file.truncate(end)
+            if not end:
+                self.append([header(kind, settings)])
+        except BaseException:
+            self._file.close()
+            raise
 
     def _read(self, kind: str, settings: Mapping[str, Any]) -> int:
         lines = _lines(self.path)
