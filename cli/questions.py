@@ -33,6 +33,7 @@ def collapse(labels: LabelWords, profile: Profile = "pymatgen", as_json: Json = 
     Example: wyckoffkit collapse A_aP1_1_a:Fe
     """
     from wyckoffkit.collapse import collapses
+    from wyckoffkit.errors import SymmetryError
     from wyckoffkit.label import format_label
     from wyckoffkit.supergroup import supergroup_of
 
@@ -41,7 +42,12 @@ def collapse(labels: LabelWords, profile: Profile = "pymatgen", as_json: Json = 
         protostructure = rejections.parse(text, where)
         if protostructure is None:
             continue
-        found = format_label(supergroup_of(protostructure, profile=profile))
+        try:
+            found = format_label(supergroup_of(protostructure, profile=profile))
+        except SymmetryError as error:
+            rejections.accepted -= 1
+            rejections.reject(where, error)
+            continue
         if as_json:
             import json
 
@@ -114,6 +120,7 @@ def parents(
 
     Example: wyckoffkit parents AB3C_tP5_99_a_bc_b:Ba-O-Ti --among perovskites.txt
     """
+    from wyckoffkit.errors import SymmetryError
     from wyckoffkit.label import parse_label
     from wyckoffkit.subgroups import is_distortion_of
 
@@ -121,8 +128,12 @@ def parents(
     rejections = Rejections()
     for number, text in label_lines(among, rejections, column):
         candidate = rejections.parse(text, f"{among}:{number}")
-        if candidate is not None and is_distortion_of(child, candidate):
-            typer.echo(text)
+        try:
+            if candidate is not None and is_distortion_of(child, candidate):
+                typer.echo(text)
+        except SymmetryError as error:
+            rejections.accepted -= 1
+            rejections.reject(f"{among}:{number}", error)
     rejections.finish("compared")
 
 

@@ -84,3 +84,11 @@ def test_what_is_no_formula_is_refused_in_a_sentence(formula):
     code, out, err = wyckoffkit("enumerate", formula, "--space-group", "2")
     assert (code, out) == (1, "")
     assert err.startswith("wyckoffkit: ")
+
+
+def test_a_label_whose_crystals_settle_nothing_is_rejected_and_the_others_are_answered():
+    # Of 20,000 atoms on one axis, some come together.
+    code, out, err = wyckoffkit("collapse", "A_tI40000_79_20000a:Fe", "A_aP1_1_a:Fe")
+    assert (code, out) == (1, "A_aP1_2_a:Fe\n")
+    assert "A_tI40000_79_20000a:Fe collapses, but" in err
+    assert "answered 1, rejected 1" in err

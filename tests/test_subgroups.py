@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wyckoffkit import Orbit, Protostructure, SpaceGroup, parse_label
+from wyckoffkit import Orbit, Protostructure, SpaceGroup, SymmetryError, parse_label
 from wyckoffkit.operations import operations
 from wyckoffkit.subgroups import is_distortion_of, parents_among, subgroup_forms
 
@@ -54,3 +54,8 @@ def test_forms_in_subgroups_keep_the_primitive_cell_and_lose_the_point_operation
             assert len(sub.rotations) * 2 == len(operations(number).rotations)
             assert form.n_atoms // sub.n_centrings == p.n_atoms // operations(number).n_centrings
             assert is_distortion_of(form, p)
+
+
+def test_cells_too_large_to_be_listed_are_refused_at_once():
+    with pytest.raises(SymmetryError, match="cells 27 times as large as those of A_cP1_221_a:Fe"):
+        is_distortion_of(parse_label("A_aP27_1_27a:Fe"), parse_label("A_cP1_221_a:Fe"))

@@ -29,6 +29,8 @@ from .symmetry.search import protostructure_of
 _SYMPREC = 1e-5  # Å
 # Random coordinates are drawn again when two atoms happen to come together.
 _TRIES = 5
+# Subgroups with larger cells take moyo minutes to hours to list.
+_LARGEST_CELL = 16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,12 +117,18 @@ def subgroup_forms(protostructure: Protostructure, point_index: int, cell_index:
     """What the protostructure becomes in its group's subgroups of these indices, canonical under `affine`.
 
     `point_index` is the order of the point group over that of the subgroup's, `cell_index` the volume of the
-    subgroup's primitive cell over the group's; cell indices of 4 and more take seconds to minutes in cubic groups.
+    subgroup's primitive cell over the group's, at most 16; of 4 and more it takes seconds to minutes in cubic groups.
+    Raises SymmetryError beyond, and where random crystals do not settle it.
 
     >>> from wyckoffkit import parse_label
     >>> "AB_oP2_25_a_a:Cl-Cs" in map(str, subgroup_forms(parse_label("AB_tP2_99_a_a:Cl-Cs"), 2))
     True
     """
+    if cell_index > _LARGEST_CELL:
+        raise SymmetryError(
+            f"subgroups with cells {cell_index} times as large as those of {protostructure} are not listed, "
+            f"only up to {_LARGEST_CELL} times"
+        )
     generator = np.random.default_rng(0)
     found = set()
     for subgroup in _subgroups(protostructure.space_group.number, point_index, cell_index):
@@ -153,7 +161,7 @@ def _in_primitive_cell(protostructure: Protostructure, n_centrings: int) -> dict
 def is_distortion_of(child: Protostructure, parent: Protostructure) -> bool:
     """Whether the parent's crystals, seen in a subgroup, have the child's label: the child can be a distortion of it.
 
-    A protostructure is one of itself.
+    A protostructure is one of itself. Raises SymmetryError as `subgroup_forms` does.
     """
     indices = _indices(child, parent)
     if indices is None:
