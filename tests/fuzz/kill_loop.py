@@ -101,7 +101,7 @@ COMMANDS = (
     ),
     Killed(
         "sample",
-        lambda inputs: [PYTHON, "-m", "reference_model.sample", "-n", "6000", "-o", "x.txt", "--threads",
+        lambda inputs: [PYTHON, "-m", "reference_model.sample", "-n", "500", "-o", "x.txt", "--threads",
                         "1"],
         ("x.txt",),
     ),
