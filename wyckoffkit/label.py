@@ -28,6 +28,9 @@ from .protostructure import (
 )
 from .spacegroup import SpaceGroup
 
+# What is kept of labels must stay small, whatever a file of them holds.
+_LONGEST_USUAL = 500  # characters
+_MOST_USUAL = 255  # orbits
 _SHORT_FIELD = re.compile(r"(?:(?:[2-9]|[1-9][0-9])?[A-Za-z])+")
 
 
@@ -109,14 +112,26 @@ def _format_head(number: int, fields: tuple[tuple[str, ...], ...]) -> str:
     return "_".join([formula, pearson, str(number), *map(format_field, fields)])
 
 
-@lru_cache(maxsize=1 << 16)
 def _parse_head(text: str) -> Head:
-    """Checked once for each pattern of positions; elements play no part in it."""
-    return _read_head(text) or check_head(text)
+    try:
+        return _usual_head(text)
+    except Fault:
+        return check_head(text)
+
+
+@lru_cache(maxsize=1 << 16)
+def _usual_head(text: str) -> Head:
+    """Checked once for each pattern of positions; elements play no part in it. Fault for what is not to be kept."""
+    head = _read_head(text)
+    if head is None:
+        raise Fault("an unusual head", 0)
+    return head
 
 
 def _read_head(text: str) -> Head | None:
-    """The usual head, all rules checked; None where one is broken, or where a count has three digits."""
+    """The usual head, all rules checked; None where one is broken, or where the head or one of its counts is long."""
+    if len(text) > _LONGEST_USUAL:
+        return None
     parts = text.split("_")
     if not 4 <= len(parts) <= 3 + len(FORMULA_LETTERS):
         return None
@@ -130,6 +145,8 @@ def _read_head(text: str) -> Head | None:
         amounts.append(field[1])
         constrained += field[2]
     group = SpaceGroup.from_number(int(number))
+    if sum(map(len, fields)) > _MOST_USUAL:
+        return None
     due = format_formula(amounts), f"{group.family}{group.centring}{sum(amounts)}"
     if due != (parts[0], parts[1]) or len(set(constrained)) < len(constrained):
         return None
@@ -153,6 +170,8 @@ def _read_field(number: str, text: str) -> tuple[tuple[str, ...], int, str] | No
             if count > 1:
                 return None
             constrained += letter
+        if len(letters) + count > _MOST_USUAL:
+            return None
         letters += [letter] * count
         amount += position.multiplicity * count
     return tuple(letters), amount, constrained
