@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -192,7 +191,7 @@ def _evaluation(paths: list[Path]) -> str:
     """A table of the measures that a card is read for, beside what held-out real data shows."""
     if not paths:
         return ""
-    from .evaluate.compare import read_evaluations, rows
+    from .evaluate.compare import read_evaluations, rows, with_interval
 
     contents = read_evaluations(paths)
     names = [name for name, _ in contents]
@@ -207,17 +206,10 @@ def _evaluation(paths: list[Path]) -> str:
     for row in rows(contents):
         if row.name in CARD_ROWS:
             line = row.held_out if row.held_out is not None else row.resampled
-            cells = [_cell(estimate, row.factor) for estimate in row.estimates]
+            cells = [with_interval(estimate, row.factor) for estimate in row.estimates]
             shown = "–" if line is None else f"{row.factor * line:.3g}"
             table.append(f"| {row.name}{', %' if row.factor == 100 else ''} | {shown} | {' | '.join(cells)} |")
     return "\n".join(table) + "\n"
-
-
-def _cell(estimate: Mapping[str, Any] | None, factor: float) -> str:
-    if estimate is None or estimate["value"] is None:
-        return "–"
-    value, low, high = (factor * estimate[key] for key in ("value", "low", "high"))
-    return f"{value:.3g} ({low:.3g} … {high:.3g})"
 
 
 if __name__ == "__main__":

@@ -61,13 +61,6 @@ def _curvature(centred: Array, weights: Array, covariance: Array) -> float:
     return float(0.5 * (fourth / (values[:, None] + values[None, :])).sum())
 
 
-def gaussian_curvature(covariance: Array) -> float:
-    """The curvature that a Gaussian law with this covariance has: ½ (Σ_ij λ_i λ_j / (λ_i + λ_j) + ½ tr Σ)."""
-    values = np.clip(np.linalg.eigvalsh(covariance), 0, None)
-    values = values[values > values.max(initial=0.0) * 1e-12]
-    return float(0.5 * ((np.outer(values, values) / (values[:, None] + values)).sum() + 0.5 * values.sum()))
-
-
 def check_digests(a: str, b: str) -> None:
     """Raise CheckpointError where two results come from two extractors."""
     if a != b:

@@ -7,7 +7,7 @@ training labels and prototype labels. A given label falls on one of two million 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 
 from wyckoffkit import CheckpointError, ProtostructureError
 
+from .reweighting import novelty
 from .tensorfile import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -95,6 +96,11 @@ class ReferencePack:
     def knows_prototypes(self, prototypes: Iterable[str]) -> Array:
         """(N,) bool: prototype labels of the training set."""
         return contains(self.prototypes, fingerprints(prototypes))
+
+    def novelty(self, labels: Sequence[str]) -> Array:
+        """(N,) what of each label (canonical in this profile) the training set has: a `Novelty`."""
+        prototypes = prototype_labels(labels, self.profile)
+        return novelty(~self.knows_labels(labels), ~self.knows_prototypes(prototypes))
 
 
 def build_reference(

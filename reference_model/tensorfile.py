@@ -68,12 +68,6 @@ def content_digest(header: Mapping[str, Any], tensors: Mapping[str, Any]) -> str
     return sha.hexdigest()
 
 
-def read_header(path: str | os.PathLike[str], kind: str, version: int) -> dict[str, Any]:
-    """The JSON header alone. Raises CheckpointError unless `path` is a file of this kind and format version."""
-    with _opened(Path(path), "pt") as file:
-        return _checked_header(Path(path), file.metadata(), kind, version)
-
-
 def read_tensors(
     path: str | os.PathLike[str], kind: str, version: int, *, framework: str = "pt"
 ) -> tuple[dict[str, Any], dict[str, Any]]:

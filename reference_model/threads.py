@@ -22,9 +22,11 @@ def idle_cores() -> int:
 def set_threads(asked: int | None) -> None:
     """Give PyTorch the threads asked for, by default the idle cores; OMP_NUM_THREADS counts as asking.
 
-    Waiting threads sleep and leave their core to others, if PyTorch is not loaded yet.
+    Waiting threads sleep and leave their core to others, if PyTorch is not loaded yet; and of the products that oneDNN
+    compiles, one for each shape, few are kept: no two batches of a sampler have equal shapes (0.1 GB).
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     import torch
 
     if asked is not None:

@@ -7,7 +7,6 @@ a crystal to which a decoration was added that has exactly the subgroup's symmet
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -169,8 +168,3 @@ def is_distortion_of(child: Protostructure, parent: Protostructure) -> bool:
     if indices == (1, 1):
         return are_equivalent(child, parent)
     return child.canonical("affine") in subgroup_forms(parent, *indices)
-
-
-def parents_among(child: Protostructure, candidates: Iterable[Protostructure]) -> Iterator[Protostructure]:
-    """The candidates of which the child can be a distortion."""
-    return (candidate for candidate in candidates if is_distortion_of(child, candidate))

@@ -156,6 +156,17 @@ def _inside(content: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     return found
 
 
+def with_interval(estimate: Mapping[str, Any] | None, factor: float, digits: int = 3) -> str:
+    """`value (low … high)`; ∞ for a ratio to nothing, a dash for what could not be measured."""
+    if estimate is None or (estimate["value"] is None and not (estimate["n"] and estimate["low"])):
+        return "–"
+    value, low, high = (estimate[key] for key in ("value", "low", "high"))
+    if value is None:
+        return f"∞ (above {low * factor:.0f})"
+    shown = f"{factor * value:.{digits}g}"
+    return shown if None in (low, high) else f"{shown} ({factor * low:.3g} … {factor * high:.3g})"
+
+
 def cell(estimates: Sequence[Mapping[str, Any] | None], i: int, factor: float) -> str:
     """Model i's value, and for all but the first the interval of the difference; * where it excludes 0."""
     here, first = estimates[i], estimates[0]
@@ -197,12 +208,6 @@ def html_table(contents: Contents) -> str:
         f"<div class='wide'><table><tr><th>measure (shares in %)</th>{head}</tr>{body}</table></div>"
         f"<p class='soft'>In brackets: {BRACKETS}.</p>"
     )
-
-
-def _html_cell(text: str) -> str:
-    """The interval on a line of its own."""
-    value, bracket, interval = text.partition(" (")
-    return f"<td>{escape(value)}{f'<br><small>({escape(interval)}</small>' if bracket else ''}</td>"
 
 
 PLOTTED = (

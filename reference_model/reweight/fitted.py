@@ -11,8 +11,7 @@ import numpy as np
 from wyckoffkit import Protostructure, ProtostructureError, WyckoffkitError, format_label, parse_label
 
 from ..model import Model
-from ..reference import prototype_labels
-from ..reweighting import Located, Reweighting, fit, novelty
+from ..reweighting import Located, Reweighting, fit
 from ..sample.draw import iterate
 from ..score.scorer import Scorer
 
@@ -51,14 +50,10 @@ def locate(
     """Novelty and bits of the materials to which the model gives any probability."""
     known = [p.canonical(model.checkpoint.profile) for p in protostructures if _is_known(scorer, p)]
     labels = [format_label(p) for p in known]
-    prototypes = prototype_labels(labels, model.checkpoint.profile)
     bits = [score.bits for score in scorer.score(known, progress=progress)]
     progress(len(protostructures) - len(known))
-    reference = model.reference
     groups = np.array([p.space_group.number for p in known], dtype=np.int64)
-    return Located(
-        groups, novelty(~reference.knows_labels(labels), ~reference.knows_prototypes(prototypes)), np.array(bits)
-    )
+    return Located(groups, model.reference.novelty(labels), np.array(bits))
 
 
 def _is_known(scorer: Scorer, protostructure: Protostructure) -> bool:

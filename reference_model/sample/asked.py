@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from wyckoffkit import WyckoffkitError
@@ -49,6 +50,7 @@ class Conditions:
     has some and no condition is asked for that needs particles; False: the model's own law.
     """
 
+    @cached_property
     def energy(self) -> EnergyRange | float | None:
         if self.e_form is None:
             if self.guidance is not None:
@@ -59,6 +61,7 @@ class Conditions:
             raise WyckoffkitError(f"guidance steers towards a number, as --e-form -2, got the range {self.e_form}")
         return asked
 
+    @cached_property
     def request(self) -> Request:
         names = ("elements", "require", "forbid", "chemical_system", "composition", "anonymous", "max_atoms", "sites")
         return Request.of(
@@ -67,12 +70,12 @@ class Conditions:
 
     def is_free(self) -> bool:
         """Whether any sampler can draw samples one by one: nothing but space groups and novelty is asked for."""
-        finished = self.no_collapse or self.charge_neutral or isinstance(self.energy(), EnergyRange)
-        return self.request().is_plain and not finished
+        finished = self.no_collapse or self.charge_neutral or isinstance(self.energy, EnergyRange)
+        return self.request.is_plain and not finished
 
     def reweights(self, model: Model) -> bool:
         """Whether samples follow the weights for novelty. WyckoffkitError where they are asked of a steered law."""
-        steered = isinstance(self.energy(), float)
+        steered = isinstance(self.energy, float)
         if self.reweight and steered:
             raise WyckoffkitError("the weights for novelty are those of the model's own law, not of a steered one")
         if self.reweight is not None:
@@ -86,7 +89,7 @@ class Conditions:
             chosen.append(filters.no_collapse())
         if self.charge_neutral:
             chosen.append(filters.charge_neutral())
-        energy = self.energy()
+        energy = self.energy
         if isinstance(energy, EnergyRange):
             chosen.append(energy.filter())
         return chosen
@@ -115,12 +118,12 @@ def iterate(
     sampler. Raises WyckoffkitError for what cannot be read, cannot hold, or is more than the model was trained for.
     """
     asked = Conditions(**conditions)
-    energy = asked.energy()
+    energy = asked.energy
     seen = (seen if seen is not None else set()) if distinct else None
     reweights = asked.reweights(model)
     if isinstance(energy, float):
         model = guided(model, energy, 1.0 if asked.guidance is None else asked.guidance)
-    request, wanted = asked.request(), asked.filters(model)
+    request, wanted = asked.request, asked.filters(model)
     if asked.is_free():
         return iterate_free(
             model,

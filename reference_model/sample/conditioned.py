@@ -158,7 +158,8 @@ def iterate_request(
         if empty >= EMPTY_PARTICLES:
             raise WyckoffkitError(f"none of {empty:,} particles met the request: it is rare, or impossible")
         labels = found["labels"]
-        for item in describe(model, labels, [1] * len(labels), pool * samples):
+        numbers = range(pool * samples, pool * samples + len(labels))
+        for item in describe(model, labels, [1] * len(labels), numbers):
             if item.number < first:
                 continue
             tally.drawn += 1

@@ -16,7 +16,7 @@ from wyckoffkit.protostructure import FORMULA_LETTERS
 
 from ..batch import Batch, group_tables
 from ..model import Model, choose_sampler
-from ..reference import contains, fingerprint, fingerprints
+from ..reference import fingerprint, prototype_labels
 from ..streams import Draw, Streams
 from .processes import in_turn
 from .thinning import Thinning
@@ -126,13 +126,17 @@ def iterate(
 
     number = first
     for labels, attempts, accepted in in_turn(block):
-        for item, is_accepted in zip(describe(model, labels, attempts, number), accepted, strict=True):
-            tally.drawn += item.attempts
-            tally.invalid += item.attempts - 1
+        chosen = [i for i, is_accepted in enumerate(accepted) if is_accepted]
+        numbers = [number + i for i in chosen]
+        described = describe(model, [labels[i] for i in chosen], [attempts[i] for i in chosen], numbers)
+        for tries, is_accepted in zip(attempts, accepted, strict=True):
+            tally.drawn += tries
+            tally.invalid += tries - 1
             vain += 1
             if not is_accepted:
                 tally.thinned += 1
                 continue
+            item = next(described)
             tally.novel += item.novel
             tally.novel_prototypes += item.novel_prototype
             if (novel_only and not item.novel) or tally.is_repetition(item, seen):
@@ -231,11 +235,10 @@ def _draw(
     return draw(model.network, batch, model.diffusion, streams.to(model.device), **options)
 
 
-def describe(model: Model, labels: Sequence[str], attempts: Sequence[int], first: int) -> Iterator[Sample]:
-    """Prototype and novelty of consecutive samples, by their canonical labels."""
-    protostructures = [parse_label(label) for label in labels]
-    prototypes = [str(p.prototype(model.checkpoint.profile)) for p in protostructures]
-    known = contains(model.reference.labels, fingerprints(labels))
-    known_prototype = contains(model.reference.prototypes, fingerprints(prototypes))
-    for i, p in enumerate(protostructures):
-        yield Sample(first + i, attempts[i], p, labels[i], prototypes[i], not known[i], not known_prototype[i])
+def describe(model: Model, labels: Sequence[str], attempts: Sequence[int], numbers: Sequence[int]) -> Iterator[Sample]:
+    """Prototype and novelty of samples, by their canonical labels."""
+    prototypes = prototype_labels(labels, model.checkpoint.profile)
+    known, known_prototype = model.reference.knows_labels(labels), model.reference.knows_prototypes(prototypes)
+    for i, label in enumerate(labels):
+        new = not known[i], not known_prototype[i]
+        yield Sample(numbers[i], attempts[i], parse_label(label), label, prototypes[i], *new)

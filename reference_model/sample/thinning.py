@@ -11,8 +11,6 @@ import torch
 from wyckoffkit import Protostructure, WyckoffkitError
 
 from ..model import Model
-from ..reference import prototype_labels
-from ..reweighting import novelty
 from ..score.scorer import Scorer
 from ..streams import Draw, Streams
 
@@ -40,7 +38,7 @@ class Thinning:
         """
         uniform = Streams.of(seed, torch.from_numpy(numbers)).uniform(0, Draw.ACCEPT).numpy()
         level = uniform * self.reweighting.bound
-        kinds = self._novelty(labels)
+        kinds = self.model.reference.novelty(labels)
         open_ = np.flatnonzero(level < self.reweighting.largest(kinds))
         weight = np.zeros(len(labels))
         weight[open_] = self.reweighting.weight(kinds[open_], self._bits([protostructures[i] for i in open_.tolist()]))
@@ -49,7 +47,7 @@ class Thinning:
     def weights(self, protostructures: Sequence[Protostructure], labels: Sequence[str]) -> Array:
         """(N,) float64: the reweighted law over the model's own."""
         groups = np.array([p.space_group.number for p in protostructures], dtype=np.int64)
-        return self.reweighting.density_ratio(groups, self._novelty(labels), self._bits(protostructures))
+        return self.reweighting.density_ratio(groups, self.model.reference.novelty(labels), self._bits(protostructures))
 
     def group_law(self, law: Array) -> Array:
         """p(s) (231,) to draw space groups by, so that those of the samples that stay have the law given."""
@@ -58,8 +56,3 @@ class Thinning:
 
     def _bits(self, protostructures: Sequence[Protostructure]) -> Array:
         return np.array([score.bits for score in self.scorer.score(protostructures)])
-
-    def _novelty(self, labels: Sequence[str]) -> Array:
-        reference = self.model.reference
-        prototypes = prototype_labels(labels, self.model.checkpoint.profile)
-        return novelty(~reference.knows_labels(labels), ~reference.knows_prototypes(prototypes))

@@ -21,8 +21,7 @@ from wyckoffkit.encoding import WyckoffColumns, to_columns
 from ..batch import Batch, group_tables
 from ..likelihood import NAT, Bits, jump_draw, over_settings, space_group_bits, token_count_bits, variational_draw
 from ..model import Model
-from ..reference import contains, fingerprints, prototype_labels
-from ..reweighting import novelty
+from ..reference import contains, fingerprints
 from ..streams import Draw, Streams
 from ..train.data import count_settings, equivalent_settings
 from .exact import log_probability
@@ -130,7 +129,7 @@ class Scorer:
         listed = {name: values.tolist() for name, values in parts.items()}
         listed.setdefault("token_count_bits", [None] * len(labels))
         novel = ~contains(self.model.reference.labels, keys)
-        reweighted = self._reweighted(columns.space_group, total.numpy(), labels, novel)
+        reweighted = self._reweighted(columns.space_group, total.numpy(), labels)
         return [
             Score(
                 label=label,
@@ -144,15 +143,12 @@ class Scorer:
             for i, label in enumerate(labels)
         ]
 
-    def _reweighted(
-        self, space_group: Array, bits: Array, labels: Sequence[str], novel: Array
-    ) -> list[float] | list[None]:
+    def _reweighted(self, space_group: Array, bits: Array, labels: Sequence[str]) -> list[float] | list[None]:
         """-log2 of p times its weight, (N,)."""
         weights = self.model.checkpoint.reweighting
         if weights is None or (weights.exact, weights.repeats) != (self.exact, self.repeats):
             return [None] * len(labels)
-        new_prototype = ~self.model.reference.knows_prototypes(prototype_labels(labels, self.profile))
-        ratio = weights.density_ratio(space_group, novelty(novel, new_prototype), bits)
+        ratio = weights.density_ratio(space_group, self.model.reference.novelty(labels), bits)
         return (bits - np.log2(ratio)).tolist()
 
     def _n_settings(self, columns: WyckoffColumns) -> Array:

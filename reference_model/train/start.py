@@ -61,15 +61,16 @@ def train(
     chosen = dataset.indices("train")
     if len(chosen) == 0:
         raise DatasetError(f"{data}: no material is in the training split")
+    begun_with = read_checkpoint(initialise) if initialise is not None else None
     condition = None
     if model.condition:
         condition = told_property(data, dataset, model.condition)[chosen]
-        if initialise is None or not read_checkpoint(initialise).config.condition:  # else the scale that it has
+        if begun_with is None or not begun_with.config.condition:  # else the scale that it has
             mean, std = (round(float(of(condition)), 6) for of in (np.nanmean, np.nanstd))
             model = replace(model, condition_mean=mean, condition_std=std)
     start = None
-    if initialise is not None:
-        start = starting_point(initialise, model)
+    if initialise is not None and begun_with is not None:
+        start = starting_point(initialise, begun_with, model)
         config = replace(config, initialised_from=file_digest(initialise))
     provenance = _provenance(data, dataset, len(chosen))
     columns = dataset.columns.select(chosen)
@@ -159,9 +160,8 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def starting_point(path: Path, model: ModelConfig) -> Checkpoint:
-    """The checkpoint at `path`, if it is of `model`; CheckpointError names the options in which it differs."""
-    checkpoint = read_checkpoint(path)
+def starting_point(path: Path, checkpoint: Checkpoint, model: ModelConfig) -> Checkpoint:
+    """The checkpoint read from `path`, if it is of `model`; CheckpointError names the options in which it differs."""
     theirs, ours = checkpoint.config.to_dict(), model.to_dict()
     if not theirs["condition"]:  # the network can do without, so that it is added as nothing
         theirs |= {key: ours[key] for key in ("condition", "condition_mean", "condition_std")}

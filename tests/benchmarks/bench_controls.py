@@ -14,14 +14,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from reference_model.evaluate.against import read_against
 from reference_model.evaluate.app import _without_nan, _write
 from reference_model.evaluate.bits import SHIPPED
-from reference_model.evaluate.compare import Row, html_table, plots, read_evaluations, rows
+from reference_model.evaluate.compare import Row, html_table, plots, read_evaluations, rows, with_interval
 from reference_model.evaluate.controls import write_controls
 from reference_model.evaluate.measure import evaluate
 from reference_model.evaluate.samples import read_samples
@@ -95,20 +94,9 @@ def markdown(found: list[Row]) -> str:
         row = by_name[name]
         # Held-out data are the held-out labels: their ratio says nothing.
         estimates = [None, *row.estimates[1:]] if name == MEMORY else row.estimates
-        cells = " | ".join(cell(estimate, row.factor) for estimate in estimates)
+        cells = " | ".join(with_interval(estimate, row.factor, 4 if row.factor == 100 else 3) for estimate in estimates)
         lines.append(f"| {name}{', %' if row.factor == 100 else ''} | {cells} |")
     return "\n".join(lines)
-
-
-def cell(estimate: Any, factor: float) -> str:
-    """`value (low … high)`, ∞ for a ratio to nothing."""
-    if estimate is None or (estimate["value"] is None and not estimate["n"]):
-        return "–"
-    value, low, high = (estimate[key] for key in ("value", "low", "high"))
-    if value is None:
-        return f"∞ (above {low * factor:.0f})"
-    shown = f"{factor * value:.{4 if factor == 100 else 3}g}"
-    return shown if None in (low, high) else f"{shown} ({factor * low:.3g} … {factor * high:.3g})"
 
 
 def main() -> None:
@@ -130,7 +118,7 @@ def main() -> None:
     print(markdown(rows(contents)))
     found = dict(contents)["own-law"]["likelihoods"]
     for name, estimate in {**found["bits_a_material"], **found["differences"]}.items():
-        print(f"bits a material, {name}: {cell(estimate, 1.0)}")
+        print(f"bits a material, {name}: {with_interval(estimate, 1.0)}")
 
 
 if __name__ == "__main__":

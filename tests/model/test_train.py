@@ -443,8 +443,8 @@ def test_a_run_that_is_initialised_begins_with_the_averaged_weights_of_that_chec
 def test_a_checkpoint_of_another_model_cannot_start_a_run_and_the_options_are_named(tmp_path):
     make_run(tmp_path).save()
     path = tmp_path / CHECKPOINT
-    assert starting_point(path, MODEL).config == MODEL
+    assert starting_point(path, read_checkpoint(path), MODEL).config == MODEL
     with pytest.raises(CheckpointError, match=r"cannot start this run, its model has hidden_size 8 \(not 16\)"):
-        starting_point(path, replace(MODEL, hidden_size=16))
+        starting_point(path, read_checkpoint(path), replace(MODEL, hidden_size=16))
     model, settings = choose(None, {}, {"steps": 3}, [], path)
     assert (model, settings.steps) == (MODEL, 3)

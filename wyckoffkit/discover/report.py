@@ -38,6 +38,11 @@ canvas { width: 150px; height: 150px; cursor: grab; touch-action: none; display:
 .diagrams { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }
 .diagrams img { width: 100% }
 .scroll { overflow-x: auto }
+@media (prefers-color-scheme: dark) {
+  body { background: #12171d; color: #e7ebf0 }
+  td, th { border-color: #2f3943 }
+  td.stable { color: #4fd1b0 }
+}
 """
 _HEAD = """
 <tr><th>primitive cell<br>(drag to turn)</th><th>label</th><th>above hull<br>meV/atom</th><th>formation<br>eV/atom</th>
