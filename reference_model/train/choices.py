@@ -53,7 +53,7 @@ def _read_toml(path: Path) -> dict[str, dict[str, Any]]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file, and not one of {', '.join(NAMES)}") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise CheckpointError(f"{path} is not a TOML file: {error}") from None
     for key, value in content.items():
         if key not in ("model", "train") or not isinstance(value, dict):
