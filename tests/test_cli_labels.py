@@ -148,6 +148,16 @@ def test_labels_are_read_from_compressed_files_and_pipes(label_file, tmp_path, m
     assert "damaged or cut off" in err
 
 
+@pytest.mark.parametrize(
+    "name, start", [("x.gz", b""), ("x.gz", b"\x1f"), ("x.xz", b"\xfd7"), ("X.BZ2", b"BZ"), ("x.zst", b"")]
+)
+def test_a_packed_file_cut_off_within_its_first_bytes_is_no_empty_list(tmp_path, name, start):
+    (tmp_path / name).write_bytes(start)
+    code, out, err = wyckoffkit("validate", tmp_path / name)
+    assert (code, out) == (1, "")
+    assert f"{name}: cut off: {len(start)} bytes are no" in err
+
+
 def test_nothing_is_lost_of_a_pipe_that_is_named_like_a_file(label_file, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

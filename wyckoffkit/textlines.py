@@ -18,6 +18,7 @@ from typing import IO, Any, cast
 from .errors import DatasetError
 
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+_SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
 LONGEST_LINE = 64 << 20  # characters: a packed file of kilobytes can hold one of gigabytes
 LARGEST_DOCUMENT = 4 << 30  # bytes
@@ -28,10 +29,19 @@ HDF5 = b"\x89HDF"
 DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 
 
-def compression(raw: io.BufferedReader) -> str | None:
-    """gzip, bzip2, xz, zstd, or None; by content, never by name. Nothing of it is read, so a pipe keeps its start."""
+def compression(raw: io.BufferedReader, path: Path) -> str | None:
+    """gzip, bzip2, xz, zstd, or None, by content. Nothing of it is read, so a pipe keeps its start.
+
+    Raises DatasetError where nothing, or no more than the first bytes of such a file, has the name of one.
+    """
     start = raw.peek(6)
-    return next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
+    named = _SUFFIXES.get(path.suffix.lower())
+    for magic, kind in MAGIC.items():
+        if start.startswith(magic):
+            return kind
+        if kind == named and magic.startswith(start):
+            raise DatasetError(f"{path}: cut off: {len(start)} bytes are no {kind} file")
+    return None
 
 
 def starts_with(path: Path, magic: bytes) -> bool:
@@ -120,7 +130,7 @@ def document(raw: IO[bytes], path: Path) -> bytes:
 @contextmanager
 def stream_lines(raw: io.BufferedReader, path: Path) -> Iterator[Iterator[str]]:
     """The lines of a stream that cannot be wound back, such as stdin, packed or plain; `path` is for messages."""
-    with decompressed(raw, compression(raw), path) as unpacked:
+    with decompressed(raw, compression(raw, path), path) as unpacked:
         yield _lines(path, unpacked)
 
 

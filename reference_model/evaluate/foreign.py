@@ -37,7 +37,7 @@ def foreign(path: Path) -> Iterator[Made] | None:
     if start == b"\x80\x02" or (start == b"PK" and _is_torch_archive(path)):
         return generated_tensors(path)
     try:
-        with open(path, "rb") as file, decompressed(file, compression(file), path) as stream:
+        with open(path, "rb") as file, decompressed(file, compression(file, path), path) as stream:
             head = stream.read(4096)
     except (OSError, *DAMAGE):
         return None
@@ -61,7 +61,7 @@ def _is_torch_archive(path: Path) -> bool:
 
 def _of_genes(path: Path) -> Iterator[Made]:
     try:
-        with open(path, "rb") as file, decompressed(file, compression(file), path) as stream:
+        with open(path, "rb") as file, decompressed(file, compression(file, path), path) as stream:
             content = json.loads(document(stream, path))
     except (ValueError, OSError, EOFError, RecursionError) as error:
         raise DatasetError(f"{path}: damaged, or not JSON: {error}") from None
@@ -103,7 +103,10 @@ def _of_columns(path: Path) -> Iterator[Made]:
     """
     named = re.search(r"([0-9]{1,3})(?:_struct)?\.csv", path.name)
     with open_lines(path) as lines:
-        rows = (row for row in csv.DictReader(lines) if row["A"] != "A")  # appended runs repeat the header
+        table = csv.DictReader(lines)
+        if not {"A", "W"} <= set(table.fieldnames or ()):
+            raise DatasetError(f"{path}: the heading has no columns A and W (a quote that is not closed?)")
+        rows = (row for row in table if row["A"] != "A")  # appended runs repeat the heading
         for i, row in enumerate(rows):
             group = row.get("G") or (named[1] if named else None)
             if group is None:

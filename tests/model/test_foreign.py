@@ -142,6 +142,9 @@ def test_columns_of_crystalformer_are_read(tmp_path):
     other.write_text(COLUMNS)
     with pytest.raises(DatasetError, match="neither in a column G nor in the name"):
         read_samples(other)
+    path.write_text(f'"{COLUMNS}')
+    with pytest.raises(DatasetError, match="no columns A and W"):
+        read_samples(path)
 
 
 def test_folders_archives_and_tables_of_cif_are_read(tmp_path):

@@ -105,7 +105,7 @@ def read_references(path: Path, *, scale: str | None = None) -> References:
     if starts_with(path, _HDF5_MAGIC):
         return _from_dataset(path, scale)
     with open(path, "rb") as file:
-        data = document(decompressed(file, compression(file), path), path)
+        data = document(decompressed(file, compression(file, path), path), path)
     if data.startswith(_PICKLE_MAGIC):
         raise DatasetError(
             f"{path}: pickles run code when they are read, so they are not; write the phase diagram as JSON: "
