@@ -185,7 +185,7 @@ def test_a_tensor_too_many_or_too_few_is_refused(checkpoint, tmp_path, change, s
         read_checkpoint(path)
 
 
-def test_a_file_whose_content_is_not_what_was_written_is_refused_and_one_without_a_digest_is_read(checkpoint, tmp_path):
+def test_a_file_whose_content_is_not_what_was_written_or_that_has_no_digest_is_refused(checkpoint, tmp_path):
     path = tmp_path / "x.safetensors"
     write_checkpoint(path, checkpoint)
     tensors = load_file(path)
@@ -195,13 +195,11 @@ def test_a_file_whose_content_is_not_what_was_written_is_refused_and_one_without
     save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
     with pytest.raises(CheckpointError, match="is damaged: its content is not what was written"):
         read_checkpoint(path)
-    del header[CONTENT]  # as where damage has changed its name
-    save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
-    with pytest.raises(CheckpointError, match="is damaged: its content is not what was written"):
-        read_checkpoint(path)
-    del header[SEALED]
-    save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
-    assert read_checkpoint(path).config == checkpoint.config
+    for name in (CONTENT, SEALED):  # as where damage has changed a name, and the other too
+        del header[name]
+        save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
+        with pytest.raises(CheckpointError, match="is damaged: its content is not what was written"):
+            read_checkpoint(path)
 
 
 def test_reading_a_checkpoint_unpickles_nothing(checkpoint, tmp_path, monkeypatch):
