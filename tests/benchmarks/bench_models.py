@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reference_model.checkpoint import read_checkpoint
+from reference_model.checkpoint import FORMAT_VERSION, KIND
 from reference_model.model import DEFAULT
+from reference_model.tensorfile import read_tensors
 
 THEIRS = "--prior zeros --weighting variable --batch-size 256 --lr 0.001 --set train.validation_materials=500"
 JUMP = "--config compact --batch-size 512 --lr 0.002"
@@ -127,7 +128,7 @@ def _children() -> float:
 def done(folder: Path) -> dict[str, Any] | None:
     """The last validation that a finished run logged; None for one that has not ended."""
     log, best = folder / "log.jsonl", folder / "best.safetensors"
-    if not log.exists() or not best.exists():
+    if not (log.exists() and best.exists() and (folder / "checkpoint.safetensors").exists()):
         return None
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
     found = [line for line in lines if "validation" in line]
@@ -165,7 +166,8 @@ def row(run: Trained, folder: Path, data: Path) -> str:
     if at is None:
         return f"| {run.name} | not run |"
     bits = at["validation"]
-    spent = read_checkpoint(folder / run.name / "checkpoint.safetensors").training["cpu_seconds"] / 60
+    header = read_tensors(folder / run.name / "checkpoint.safetensors", KIND, FORMAT_VERSION)[1]
+    spent = header["training"]["cpu_seconds"] / 60
     minutes = f"{run.minutes or spent:.2g}"
     cells = [run.name, minutes, f"{at['step']:,}", f"{bits['bits']:.2f} ± {bits['bits_error']:.2f}"]
     if run.n_samples:
