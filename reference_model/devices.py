@@ -13,7 +13,7 @@ def available_device(name: str | torch.device) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     # What PyTorch raises depends on how it was built and on what is wrong.
-    except (RuntimeError, AssertionError, NotImplementedError, AttributeError) as error:
+    except (RuntimeError, AssertionError, AttributeError, ImportError) as error:
         reason = (str(error).strip().splitlines() or ["unknown"])[0]
         raise WyckoffkitError(f"the device {str(name)!r} cannot be used here: {reason}") from None
     return device

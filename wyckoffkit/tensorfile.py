@@ -26,7 +26,7 @@ from .files import replacing
 from .protostructure import DEFAULT_PROFILE, Protostructure
 from .spacegroup import SpaceGroup
 from .spool import BLOCK, ColumnSpool
-from .textlines import open_lines, starts_with
+from .textlines import HDF5, open_lines, starts_with
 
 NPZ_FORMAT = 1
 _COLUMNS = ("space_group", "offset", "position", "element", "count")
@@ -137,7 +137,7 @@ def read_tensors(path: Path) -> Iterator[tuple[str, Callable[[], Protostructure]
         return
     if path.is_file() and not path.stat().st_size:
         raise DatasetError(f"{path}: the file is empty")
-    if starts_with(path, b"\x89HDF"):
+    if starts_with(path, HDF5):
         from .dataset import read_columns
 
         yield from _of_columns(path, read_columns(path))

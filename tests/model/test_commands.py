@@ -139,7 +139,7 @@ def test_settings_that_mean_nothing_are_named(config, settings, sentence):
     assert sentence in str(caught.value)
 
 
-@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+@pytest.mark.parametrize("device", ["abacus", "cuda:99", "hpu"])
 def test_a_device_that_is_not_here_is_refused_in_a_sentence(device):
     done = invoke(sample_app, "-n", 1, "--device", device)
     assert done.exit_code == 1
