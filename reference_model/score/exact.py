@@ -76,15 +76,15 @@ def _in_batches(distinct: Array, which: Array, batch_size: int) -> Iterator[tupl
     A row of `distinct` is a group, `NO_TOKEN` for each token that is missing, and the others.
     """
     order = np.argsort(which, kind="stable")
+    in_order = which[order]
     for start in range(0, len(distinct), batch_size):
         part = distinct[start : start + batch_size]
         kept = part[:, 1:] != NO_TOKEN
         token = part[:, 1:][kept]
         offset = np.concatenate([[0], np.cumsum(kept.sum(1))])
         states = WyckoffColumns(part[:, 0], offset, token >> 48, token >> 32 & 0xFFFF, token & 0xFFFFFFFF)
-        low, high = np.searchsorted(which[order], (start, start + len(part)))
-        asked = order[low:high]
-        yield states, asked, which[asked] - start
+        low, high = np.searchsorted(in_order, (start, start + len(part)))
+        yield states, order[low:high], in_order[low:high] - start
 
 
 def _token_log_p(tokens: Any, batch: Batch, at: Tensor, position: Tensor, element: Tensor, count: Tensor) -> Tensor:
