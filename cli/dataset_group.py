@@ -123,6 +123,7 @@ def compare(
     from collections import Counter
 
     from wyckoffkit.dataset import CAUSES, differences, read_dataset
+    from wyckoffkit.files import replacing
 
     datasets = read_dataset(first), read_dataset(second)
     found = list(differences(*datasets))
@@ -134,7 +135,7 @@ def compare(
         for name, number in table.items():
             typer.echo(f"{name:<40} {number:>9,}")
     if output:
-        with open(output, "w", encoding="utf-8", newline="") as file:
+        with replacing(output) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file, lineterminator="\n")
             rows.writerow(["material_id", "cause", "first", "second"])
             rows.writerows([d.material_id, d.cause, d.first, d.second] for d in found)

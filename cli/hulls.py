@@ -112,6 +112,7 @@ def hull(
     """
     import json
 
+    from wyckoffkit.files import replacing
     from wyckoffkit.hull import hull_rows, known_labels, rates
     from wyckoffkit.relax import read_relaxed
 
@@ -127,7 +128,8 @@ def hull(
         )
     )
     output = output or (relaxed if relaxed.is_dir() else relaxed.parent) / "hull.jsonl"
-    output.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    with replacing(output) as temporary:
+        temporary.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     placed = sorted((row for row in rows if row["outcome"] == "placed"), key=lambda row: row["energy_above_hull"])
     for row in placed:
         typer.echo(f"{row['energy_above_hull']:+9.4f}  {row['formation_energy']:+9.4f}  {row['label']}")

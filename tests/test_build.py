@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import json
 import multiprocessing
 import os
@@ -22,11 +23,12 @@ from breaking_labour import labour
 from real_structures import PATH, real_structures
 
 from wyckoffkit.build import BuildOptions, Progress, Split, build_dataset
+from wyckoffkit.build.attach import read_properties
 from wyckoffkit.build.build import _chunks
 from wyckoffkit.build.pool import run
 from wyckoffkit.build.work import Shard
 from wyckoffkit.dataset import read_dataset
-from wyckoffkit.errors import DatasetError, SymmetryError
+from wyckoffkit.errors import DatasetError, SymmetryError, WyckoffkitError
 from wyckoffkit.sources import Entry
 
 LABELS = ["AB_cF8_225_a_b:Ca-O", "AB_cF8_225_a_b:Cl-Na", "A3B_hR24_167_e_b:F-Ga"]
@@ -169,7 +171,7 @@ def test_shards_of_other_options_or_contents_are_not_taken_for_this_build(tmp_pa
 
 def test_two_builds_of_one_output_exclude_each_other(tmp_path: Path) -> None:
     def build_again(_: Progress) -> None:
-        with pytest.raises(DatasetError, match="another process is building it"):
+        with pytest.raises(WyckoffkitError, match="another process is writing it"):
             build_dataset([PATH], tmp_path / "x.h5")
 
     build_dataset([PATH], tmp_path / "x.h5", progress=build_again)
@@ -308,6 +310,26 @@ def test_properties_of_another_table_are_joined_by_id_and_cleaned(tmp_path: Path
     assert outcome.rejected.place[1] == str(summary)
     assert json.loads(found.attributes["cleaning"]) == {"misaligned": 0, "extreme-energy": 1, "no-volume": 1}
     assert [s["kind"] for s in json.loads(found.attributes["sources"])] == ["json", "properties"]
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_a_table_of_properties_may_have_tabs_or_semicolons_and_blank_lines(tmp_path: Path, delimiter: str) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("\ufeff" + "material_id,year,e_form_per_atom\na,1999,-1\n\nb,,2\n\n".replace(",", delimiter))
+    found = read_properties(table)
+    assert dict(zip(found.names, found.rows["a"], strict=True)) == {"e_form_per_atom": -1, "year": 1999}
+    assert found.rows["b"] == pytest.approx((np.nan, 2), nan_ok=True)
+    table.write_text("material_id,year\na,1\n\na,2\n".replace(",", delimiter))
+    with pytest.raises(DatasetError, match=r"t\.csv:4: a stands twice"):
+        read_properties(table)
+
+
+def test_a_build_goes_on_where_the_file_system_has_no_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(file: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("wyckoffkit.files.fcntl.flock", unsupported)
+    assert build_dataset([PATH], tmp_path / "x.h5").n_written == len(real_structures())
 
 
 def test_a_table_without_properties_or_with_an_id_twice_is_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from wyckoffkit.dataset import (
     parse_split,
     random_split,
     read_dataset,
+    read_split,
     statistics,
     write_dataset,
 )
@@ -221,6 +222,28 @@ def test_splits_that_cannot_be_are_refused() -> None:
             parse_split(text)
     with pytest.raises(DatasetError, match="cannot be drawn from 10"):
         random_split(10, counts=(6, 5))
+
+
+@few(200)
+@given(n=st.integers(0, 50), eighths=st.integers(0, 8), data=st.data())
+def test_fractions_split_any_number_of_rows_and_are_met_to_within_one(
+    n: int, eighths: int, data: st.DataObject
+) -> None:
+    validation = data.draw(st.integers(0, eighths))
+    fractions = (1 - eighths / 8, validation / 8, (eighths - validation) / 8)
+    counts = np.bincount(random_split(n, fractions=fractions), minlength=3)
+    assert counts.sum() == n
+    assert all(abs(count - fraction * n) <= 1 for count, fraction in zip(counts.tolist(), fractions, strict=True))
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", ";"])
+def test_a_split_file_may_have_tabs_or_semicolons(tmp_path: Path, delimiter: str) -> None:
+    path = tmp_path / "split.csv"
+    path.write_text(f"material_id{delimiter}split\na{delimiter}train\nb{delimiter}test\n", encoding="utf-8")
+    assert read_split(path) == {"a": 0, "b": 2}
+    path.write_text(f"material_id{delimiter}split\na{delimiter}train\nb{delimiter}tset\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"split.csv:3: split is train, validation or test, got 'tset'"):
+        read_split(path)
 
 
 @few(40)

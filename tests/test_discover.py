@@ -123,6 +123,7 @@ def test_the_command_goes_from_labels_to_a_report(tmp_path):
     code, _, err = wyckoffkit("discover", "-", *arguments, "--without", "Au", text="\n".join(LABELS[:2]))
     assert code == 1
     assert "candidates.csv: begun with" in err
+    assert "not what discover wrote" not in err
 
 
 def test_the_likely_and_stable_come_first_and_what_nothing_is_known_of_last(hull):

@@ -332,6 +332,8 @@ def test_a_table_of_labels_is_a_reference_like_one_of_formulas(tmp_path):
     zero = elements(MP2020, {"Ca": -1.0, "O": -3.0})
     for known in (formulas, labels):
         assert Hull(known, zero).above({"Ca": 4.0, "O": 4.0}, -1.9)[0] == pytest.approx(0.1)
+    (tmp_path / "tabs.csv").write_text("\ufeffmaterial_id\tcomposition\te_form_per_atom\nx\tCaO\t-2.0\n")
+    assert read_references(tmp_path / "tabs.csv", scale="mp2020").entries == formulas.entries
     (tmp_path / "labels.csv").write_text("label,e_form_per_atom\nAB_cF8_225_a_a:Ca-O,-2.0\n")
     with pytest.raises(DatasetError, match=r"labels\.csv:2: position a"):
         read_references(tmp_path / "labels.csv", scale="mp2020")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from .errors import DatasetError
@@ -89,9 +90,20 @@ class _LinesAgain:
         del self.row[1:]
 
 
+def delimiter_of(first: str) -> str:
+    """What stands between the headings in the first line of a table: what gives the most of them."""
+    return max(DELIMITERS, key=lambda delimiter: len(_split(first, delimiter)))
+
+
 def columns_of(first: str) -> list[str]:
-    """The headings in the first line of a table, split where it gives the most of them."""
-    return max((_split(first, delimiter) for delimiter in DELIMITERS), key=len)
+    """The headings in the first line of a table."""
+    return _split(first, delimiter_of(first))
+
+
+def named_rows(lines: Iterator[str]) -> csv.DictReader[str]:
+    """The rows of a table by its headings, between commas, tabs or semicolons; `line_num` counts from 1."""
+    first = next(lines, "")
+    return csv.DictReader(chain([first], lines), delimiter=delimiter_of(first))
 
 
 def _split(first: str, delimiter: str) -> list[str]:

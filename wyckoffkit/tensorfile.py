@@ -81,8 +81,8 @@ def _json_lines(materials: Iterable[Labelled], n_elements: int) -> Iterator[str]
         yield json.dumps(record) + "\n"
 
 
-def _write_jsonl(materials: Iterable[Labelled], path: Path, n_elements: int, profile: str | None) -> str:
-    with open(path, "w", encoding="utf-8") as file:
+def _write_jsonl(materials: Iterable[Labelled], temporary: Path, n_elements: int, profile: str | None) -> str:
+    with open(temporary, "w", encoding="utf-8") as file:
         file.writelines(_json_lines(materials, n_elements))
     return profile or AS_GIVEN
 

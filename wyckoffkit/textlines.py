@@ -18,12 +18,13 @@ from typing import IO, Any, cast
 from .errors import DatasetError
 
 MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
-_SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
+SUFFIXES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 
 LONGEST_LINE = 64 << 20  # characters: a packed file of kilobytes can hold one of gigabytes
 LARGEST_DOCUMENT = 4 << 30  # bytes
 
 HDF5 = b"\x89HDF"
+"""First bytes of such a file."""
 
 # What the decompressors raise on damaged or cut-off input.
 DAMAGE = (EOFError, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
@@ -35,7 +36,7 @@ def compression(raw: io.BufferedReader, path: Path) -> str | None:
     Raises DatasetError where nothing, or no more than the first bytes of such a file, has the name of one.
     """
     start = raw.peek(6)
-    named = _SUFFIXES.get(path.suffix.lower())
+    named = SUFFIXES.get(path.suffix.lower())
     for magic, kind in MAGIC.items():
         if start.startswith(magic):
             return kind

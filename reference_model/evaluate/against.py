@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from wyckoffkit import CheckpointError, DatasetError
 from wyckoffkit.encoding import to_columns
+from wyckoffkit.textlines import HDF5, starts_with
 
 from ..extractor.remembered import cache_folder
 from ..reference import read_reference
 from .facts import Facts, read_facts, write_facts
 from .lines import measure_facts
-from .samples import Samples, is_hdf5, read_samples, require_file
+from .samples import Samples, read_samples, require_file
 from .trainingset import Reference, as_samples, of_dataset, of_pack, of_samples
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ def read_against(
     """
     path = shipped_reference() if path is None else path
     require_file(path)
-    if not is_hdf5(path) and _is_safetensors(path):
+    if starts_with(path, HDF5):
+        reference, train, held_out = of_dataset(path, profile)
+    elif _is_safetensors(path):
         reference = of_pack(read_reference(path), str(path))
         return replace(reference, facts=_facts_beside(path, reference, extractor))
-    if is_hdf5(path):
-        reference, train, held_out = of_dataset(path, profile)
     else:
         train = read_samples(path, profile=profile)
         if not train.labels:

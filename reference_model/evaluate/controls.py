@@ -17,6 +17,7 @@ from wyckoffkit import Orbit, Protostructure, SpaceGroup
 from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.commandline import named_errors
 from wyckoffkit.elements import SYMBOLS
+from wyckoffkit.files import replacing
 from wyckoffkit.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -93,7 +94,6 @@ def write_controls(data: Path, output: Path, n: int, seed: int = 0) -> None:
 
     generator = np.random.default_rng(seed)
     held_out, resampled = map(list, real_materials(data, n, np.random.default_rng([seed, 1])))
-    output.mkdir(parents=True, exist_ok=True)
     for name, materials in (
         ("held-out", held_out),
         ("resampled", resampled),
@@ -101,7 +101,8 @@ def write_controls(data: Path, output: Path, n: int, seed: int = 0) -> None:
         ("random-valid", random_valid(len(held_out), generator)),
     ):
         lines = (f"{p.canonical()}\n" for p in materials)
-        (output / f"{name}.txt").write_text("".join(lines), encoding="utf-8")
+        with replacing(output / f"{name}.txt") as temporary:
+            temporary.write_text("".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from wyckoffkit.encoding import WyckoffColumns, to_columns
 from wyckoffkit.label import format_label, parse_label
 from wyckoffkit.sources import Source, read_entry
 from wyckoffkit.symmetry import DEFAULT_SYMPREC, Crystal, protostructure_of
-from wyckoffkit.textlines import open_lines
+from wyckoffkit.textlines import HDF5, open_lines, starts_with
 
 from .foreign import foreign
 from .tensors import Made
@@ -74,7 +74,7 @@ def read_samples(
     if str(path) == "-":
         return collect(_labels(sys.stdin), "<stdin>", profile)
     require(path)
-    if path.is_file() and is_hdf5(path):
+    if starts_with(path, HDF5):
         from wyckoffkit.dataset import read_dataset
 
         labels = read_dataset(path).label.tolist()
@@ -97,12 +97,6 @@ def require_file(path: Path) -> None:
     require(path)
     if path.is_dir():
         raise DatasetError(f"{path} is a folder, expected a file")
-
-
-def is_hdf5(path: Path) -> bool:
-    """By content."""
-    with open(path, "rb") as file:
-        return file.read(4) == b"\x89HDF"
 
 
 def _labels(lines: Iterable[str]) -> Iterator[Made]:

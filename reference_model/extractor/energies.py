@@ -6,7 +6,6 @@ held-out label was ever seen.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from wyckoffkit import Protostructure, WyckoffkitError
+from wyckoffkit import DatasetError, Protostructure, WyckoffkitError
+from wyckoffkit.csvrows import named_rows
 from wyckoffkit.elements import ATOMIC_NUMBER
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 from wyckoffkit.label import format_label, parse_label
@@ -51,7 +51,10 @@ def is_held_out(label: str) -> bool:
 
 
 def read_energies(wbm: Path, wren: Path | None = None) -> Energies:
-    """Read CSV files: `label` and `e_form_per_atom`; `wyckoff` and `formation_energy_per_atom`."""
+    """Read CSV files: `label` and `e_form_per_atom`; `wyckoff` and `formation_energy_per_atom`.
+
+    Raises DatasetError for a table without these columns, and for an energy that is no number.
+    """
     rows = _rows(wbm, parse_label, "label", "e_form_per_atom")
     if wren is not None:
         rows += _rows(wren, parse_wren, "wyckoff", "formation_energy_per_atom")
@@ -76,7 +79,16 @@ def _rows(
             return None
 
     with open_lines(path) as lines:
-        return [(attempt(row[column]), float(row[energy])) for row in csv.DictReader(lines)]
+        table = named_rows(lines)
+        if not {column, energy} <= set(table.fieldnames or ()):
+            raise DatasetError(f"{path}: a table of energies has the columns {column} and {energy}")
+        rows = []
+        for row in table:
+            try:
+                rows.append((attempt(row[column]), float(row[energy])))
+            except (TypeError, ValueError):
+                raise DatasetError(f"{path}:{table.line_num}: {energy} is a number, got {row[energy]!r}") from None
+        return rows
 
 
 def _split(pairs: Iterable[tuple[Protostructure, Any]]) -> tuple[WyckoffColumns, np.ndarray]:

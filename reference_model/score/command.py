@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wyckoffkit import DatasetError, LabelError, Protostructure, WyckoffkitError, parse_label
+from wyckoffkit.files import replacing
 from wyckoffkit.textlines import open_lines
 
 from ..likelihood import rank
@@ -122,7 +123,8 @@ def _calibrate(
     found = calibration(scorer, protostructures, batch_size=batch_size, progress=advance)
     content = {"materials": len(protostructures), "source": source.name, **found.to_dict()}
     text = render_calibration(content) if file.suffix == ".html" else json.dumps(content, indent=1)
-    file.write_text(text, encoding="utf-8")
+    with replacing(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     _write(
         f"{name}\t{one['low']:g}-{one['high']:g}\t{one['n']}\t{one['predicted']:.5f}\t{one['observed']:.5f}\n"
         for name in ("site", "element")

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from wyckoffkit import WyckoffkitError
+from wyckoffkit.files import replacing
 
 from .state import Progress as RunProgress
 
@@ -23,11 +24,10 @@ class JsonLines:
 
     def __init__(self, path: Path, after_step: int = 0) -> None:
         """Open for appending, without the lines beyond `after_step`, which a killed run wrote and will repeat."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [line for line in _lines(path) if _step(line) <= after_step]
-        self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 (lives as long as the run)
-        self._file.writelines(kept)
-        self._file.flush()
+        with replacing(path, on_disk=False) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+        self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (lives as long as the run)
 
     def __call__(self, record: Record) -> None:
         self._file.write(json.dumps(record) + "\n")

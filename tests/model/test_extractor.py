@@ -21,7 +21,7 @@ from reference_model.extractor.features import N_FEATURES, element_features, has
 from reference_model.extractor.known import KNOWN
 from reference_model.extractor.weights import SHIPPED, of_network, read_extractor, write_extractor
 from reference_model.extractor.wrenformer import Wrenformer, WrenformerConfig
-from wyckoffkit import CheckpointError, parse_label
+from wyckoffkit import CheckpointError, DatasetError, parse_label
 from wyckoffkit.canonical import equivalent_settings
 from wyckoffkit.encoding import to_columns
 from wyckoffkit.label import format_label
@@ -299,6 +299,22 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     torch.save({"model_params": {"n_features": 645, "d_model": 8}, "model_state": {}}, tmp_path / "empty.pth")
     with pytest.raises(CheckpointError, match="do not fit their configuration"):
         read_extractor(tmp_path / "empty.pth", norm="pre")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("label,energy\n", "has the columns label and e_form_per_atom"),
+        ("label,e_form_per_atom\nAB_cF8_225_a_b:Ca-O,-3\nAB_cF8_225_a_b:Mg-O,low\n", "t.csv:3: .* a number, got 'low'"),
+        ("label,e_form_per_atom\nAB_cF8_225_a_b:Ca-O\n", "t.csv:2: .* a number, got None"),
+    ],
+)
+def test_a_table_without_energies_is_refused_by_line(tmp_path, text, said):
+    from reference_model.extractor.energies import read_energies
+
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DatasetError, match=said):
+        read_energies(tmp_path / "t.csv")
 
 
 def test_training_runs_resumes_and_ships(tmp_path, aviary):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ..csvrows import columns_of, delimiter_of
 from ..errors import DatasetError
 from ..sources import ID_FIELDS, PROPERTIES, broken_rule, material_name, number_or_nan
 from ..textlines import open_lines
@@ -37,8 +38,9 @@ def read_properties(path: Path) -> PropertyTable:
     """Read a CSV, plain or compressed. DatasetError where it names no materials, one twice, or no known property."""
     rows: dict[str, tuple[float, ...]] = {}
     with open_lines(path) as lines:
-        reader = csv.reader(lines)
-        header = next(reader, [])
+        first = next(lines, "")
+        header = columns_of(first)
+        reader = csv.reader(lines, delimiter=delimiter_of(first))
         key = next((header.index(name) for name in ID_FIELDS if name in header), None)
         columns = {PROPERTIES[name]: header.index(name) for name in reversed(PROPERTIES) if name in header}
         if key is None or not columns:
@@ -46,12 +48,12 @@ def read_properties(path: Path) -> PropertyTable:
                 f"{path}: a table of properties has a column of ids ({', '.join(ID_FIELDS)}) and one of "
                 f"{', '.join(PROPERTIES)}; its columns are {', '.join(header)[:500]}"
             )
-        for row in reader:
+        for row in filter(None, reader):  # a blank line is no row
             if len(row) != len(header):
-                raise DatasetError(f"{path}:{reader.line_num}: {len(row)} fields under {len(header)} headings")
+                raise DatasetError(f"{path}:{reader.line_num + 1}: {len(row)} fields under {len(header)} headings")
             name = material_name(row[key])
             if name in rows:
-                raise DatasetError(f"{path}:{reader.line_num}: {name} stands twice")
+                raise DatasetError(f"{path}:{reader.line_num + 1}: {name} stands twice")
             rows[name] = tuple(number_or_nan(row[i]) for i in columns.values())
     with open(path, "rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()

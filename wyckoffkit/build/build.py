@@ -7,7 +7,6 @@ does not depend on the number of workers, nor on how often the build was interru
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -21,7 +20,7 @@ import numpy as np
 
 from ..dataset import Rejected, write_dataset
 from ..errors import DatasetError
-from ..files import replacing
+from ..files import hold, replacing
 from ..interrupts import uninterrupted
 from ..sources import Entry, Source, count_rules
 from .attach import PropertyTable, attach, read_properties
@@ -196,10 +195,7 @@ def _shard_folder(output: Path) -> Iterator[Path]:
     except OSError as error:
         raise DatasetError(f"{folder}: cannot be made: {(error.strerror or str(error)).lower()}") from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise DatasetError(f"{output}: another process is building it") from None
+        hold(lock, output)
         yield folder
         with uninterrupted():  # half of the shards are of no use
             shutil.rmtree(folder)

@@ -28,7 +28,7 @@ def run_on_cluster(
     try:
         from distributed import Client, KilledWorker, as_completed
     except ImportError:
-        raise DatasetError("--scheduler needs dask.distributed: pip install wyckoffkit[distributed]") from None
+        raise DatasetError("--scheduler needs dask.distributed: pip install 'wyckoffkit[distributed]'") from None
     try:
         client = Client(address, timeout=f"{_PATIENCE}s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:

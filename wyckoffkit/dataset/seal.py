@@ -22,9 +22,9 @@ def seal_of(content: bytes) -> bytes:
     return _closed(hashlib.sha256(content))
 
 
-def seal(path: Path) -> None:
-    """Put the seal behind a file that is complete."""
-    with open(path, "rb+") as file:
+def seal(temporary: Path) -> None:
+    """Put the seal behind a file that is complete but for it, and has not got its name yet."""
+    with open(temporary, "rb+") as file:
         length = file.seek(0, 2)
         file.seek(0)
         file.write(_closed(_digest(file, length)))

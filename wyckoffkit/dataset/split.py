@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..csvrows import named_rows
 from ..errors import DatasetError
 from ..textlines import open_lines
 from .form import SPLITS, Dataset
@@ -40,7 +40,7 @@ def read_split(path: Path) -> dict[str, int]:
     """{material id: 0, 1 or 2} of a CSV with the columns material_id and split. DatasetError names a wrong line."""
     found: dict[str, int] = {}
     with open_lines(path) as lines:
-        rows = csv.DictReader(lines)
+        rows = named_rows(lines)
         if not {"material_id", "split"} <= set(rows.fieldnames or ()):
             raise DatasetError(f"{path}: a split file is a CSV with the columns material_id and split")
         for row in rows:
@@ -60,17 +60,25 @@ def random_split(
 
     Raises DatasetError where there are fewer rows than asked for.
     """
-    if counts is None:
-        _, validation, test = fractions or (1.0, 0.0, 0.0)
-        counts = round(validation * n), round(test * n)
-    n_validation, n_test = counts
-    if min(counts) < 0 or n_validation + n_test > n:
-        raise DatasetError(f"{n_validation} validation and {n_test} test rows cannot be drawn from {n}")
+    n_validation, n_test = _held_out(n, fractions, counts)
     order = np.random.default_rng(seed).permutation(n)
     split = np.zeros(n, np.uint8)
     split[order[:n_validation]] = 1
     split[order[n_validation : n_validation + n_test]] = 2
     return split
+
+
+def _held_out(n: int, fractions: Sequence[float] | None, counts: Sequence[int] | None) -> tuple[int, int]:
+    """Rows for validation and test."""
+    if counts is None:
+        _, validation, test = fractions or (1.0, 0.0, 0.0)
+        n_validation = round(validation * n)
+        # Two halves of three rows are two and one, though each is rounded up.
+        return n_validation, min(round(test * n), n - n_validation)
+    n_validation, n_test = counts
+    if min(counts) < 0 or n_validation + n_test > n:
+        raise DatasetError(f"{n_validation} validation and {n_test} test rows cannot be drawn from {n}")
+    return n_validation, n_test
 
 
 SPLIT_KEYS = ("prototype", "chemical-system", "formula", "space-group")
@@ -92,11 +100,7 @@ def split_by(
         raise DatasetError(f"materials are split by {', '.join(SPLIT_KEYS)}; got {key!r}")
     _, group = np.unique(np.array(_keys(dataset, key)), return_inverse=True)
     n = len(dataset)
-    if counts is None:
-        _, validation, test = fractions or (1.0, 0.0, 0.0)
-        counts = round(validation * n), round(test * n)
-    if min(counts) < 0 or sum(counts) > n:
-        raise DatasetError(f"{counts[0]} validation and {counts[1]} test rows cannot be drawn from {n}")
+    counts = _held_out(n, fractions, counts)
     sizes = np.bincount(group)
     order = np.random.default_rng(seed).permutation(len(sizes))
     reached = np.cumsum(sizes[order])

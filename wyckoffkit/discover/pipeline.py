@@ -121,13 +121,12 @@ def _candidates(
     if path.exists() and about.exists():
         try:
             begun = json.loads(about.read_text(encoding="utf-8"))
-            if begun["settings"] != settings:
-                raise DatasetError(
-                    f"{path}: begun with {begun['settings']}, now {settings}. Go on with the same, or write elsewhere"
-                )
-            return read_candidates(path), begun["refused"]
+            was, refused = begun["settings"], dict(begun["refused"])
         except (KeyError, TypeError, ValueError, RecursionError) as error:
-            raise DatasetError(f"{path}: not what discover wrote: {error}") from None
+            raise DatasetError(f"{about}: not what discover wrote: {error}") from None
+        if was != settings:
+            raise DatasetError(f"{path}: begun with {was}, now {settings}. Go on with the same, or write elsewhere")
+        return read_candidates(path), refused
     selection = Selection(options.wanted)
     candidates = rank(list(selection.choose(protostructures)), hull, judge)
     write_candidates(path, candidates)

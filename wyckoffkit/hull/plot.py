@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RealizationError
+from ..files import replacing
 from ..label import parse_label
 from ..realize.record import Row
 from .above import Hull
@@ -33,8 +34,8 @@ def plot_system(hull: Hull, system: tuple[str, ...], rows: Iterable[Row], path: 
     (_draw_binary if len(system) == 2 else _draw_ternary)(axes, hull.diagram(system), system, placed)
     axes.set_title(f"{'–'.join(system)}, {hull.references.scale}", fontsize=9)
     figure.tight_layout()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format=path.suffix.removeprefix("."))
 
 
 def _share(composition: Any, system: tuple[str, ...]) -> NDArray[np.float64]:

@@ -18,17 +18,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..csvrows import named_rows
 from ..elements import ATOMIC_NUMBER
 from ..errors import DatasetError
 from ..files import replacing
 from ..label import format_label, parse_label
 from ..relax.calculators import MP2020, PBE
-from ..textlines import compression, decompressed, document, open_lines, starts_with
+from ..textlines import HDF5, compression, decompressed, document, open_lines, starts_with
 
 FORMATION = "formation"
 TOTAL = "total"
 
-_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _PICKLE_MAGIC = b"\x80"
 _SHORT = {"mp2020": MP2020, "pbe": PBE}
 _FORMATION_COLUMNS = ("e_form_per_atom", "formation_energy_per_atom")
@@ -102,7 +102,7 @@ def read_references(path: Path, *, scale: str | None = None) -> References:
     `scale` must. Raises DatasetError for files that are none of these.
     """
     scale = _SHORT.get(scale, scale) if scale else None
-    if starts_with(path, _HDF5_MAGIC):
+    if starts_with(path, HDF5):
         return _from_dataset(path, scale)
     with open(path, "rb") as file:
         data = document(decompressed(file, compression(file, path), path), path)
@@ -112,7 +112,7 @@ def read_references(path: Path, *, scale: str | None = None) -> References:
             "monty.serialization.dumpfn(diagram, 'diagram.json.gz')"
         )
     try:
-        text = data.decode("utf-8")
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: neither JSON, CSV nor HDF5: {error.reason}") from None
     if text.lstrip()[:1] in ("{", "["):
@@ -201,8 +201,8 @@ def _from_entries(path: Path, rows: Iterable[Mapping[str, Any]], scale: str | No
 
 
 def _from_csv(path: Path, text: str, scale: str | None) -> References:
-    reader = csv.DictReader(io.StringIO(text))
     try:
+        reader = named_rows(io.StringIO(text))
         columns, rows = reader.fieldnames or [], list(reader)
     except csv.Error as error:
         raise DatasetError(f"{path}: not a table in CSV: {error}") from None
@@ -256,7 +256,7 @@ def _from_dataset(path: Path, scale: str | None) -> References:
 
 def known_labels(path: Path) -> frozenset[str]:
     """The labels of a file (one a line) or of a dataset, canonical under the affine profile."""
-    if starts_with(path, _HDF5_MAGIC):
+    if starts_with(path, HDF5):
         from ..dataset import read_dataset
 
         labels = [str(label) for label in read_dataset(path).label]

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ..errors import DatasetError
+from ..textlines import HDF5
 from .collected import Collection, Part
 from .entry import Entry, check_structure
 from .json_layouts import Opener, json_entries
@@ -127,7 +128,7 @@ def _kind(path: Path, stream: ByteStream, head: bytes) -> str:
         raise DatasetError(f"{path}: the file is empty" + (" once decompressed" if stream.compression else ""))
     if head.lstrip()[:1] in (b"{", b"["):
         return "json"
-    if head.startswith(b"\x89HDF"):
+    if head.startswith(HDF5):
         raise DatasetError(f"{path}: an HDF5 file; datasets are put together by `wyckoffkit dataset merge`")
     text = head.decode("utf-8", "replace").lstrip("\ufeff").lstrip("\r\n")
     for kind, looks_like in _TEXT_KINDS.items():

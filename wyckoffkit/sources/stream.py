@@ -13,16 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DatasetError
-from ..textlines import DAMAGE, MAGIC, decompressed
+from ..textlines import DAMAGE, MAGIC, SUFFIXES, decompressed
 
 BLOCK = 1 << 20
 _AHEAD = 8  # blocks
-_NAMES = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 # Besides OSError, what a zip archive raises for a part that is encrypted, damaged or packed in another way.
 _UNREADABLE = (OSError, RuntimeError, zipfile.BadZipFile)
-
-# Opens the bytes of a file, or of a part of an archive.
-Opener = Callable[[], Any]
 
 
 class ByteStream:
@@ -32,7 +28,7 @@ class ByteStream:
     Raises DatasetError for a file that is missing, empty or not readable.
     """
 
-    def __init__(self, path: Path, member: Opener | None = None, size: int | None = None) -> None:
+    def __init__(self, path: Path, member: Callable[[], Any] | None = None, size: int | None = None) -> None:
         """`member` opens the bytes where they are not those of the file `path` but of a part of it, `size` long."""
         self.path = path
         self._opener = member or partial(io.FileIO, path)
@@ -43,7 +39,7 @@ class ByteStream:
         self.size = path.stat().st_size if size is None else size
         """Bytes on disk."""
         self.compression = next((name for magic, name in MAGIC.items() if start.startswith(magic)), None)
-        self.name_claims = _NAMES.get(path.suffix)
+        self.name_claims = SUFFIXES.get(path.suffix.lower())
         """The compression that the name promises."""
 
     def _start(self) -> bytes:

@@ -147,7 +147,7 @@ def _by_pymatgen(text: str) -> Crystal:
         from pymatgen.io.cif import CifParser
     except ImportError:
         raise SymmetryError(
-            "a CIF with symmetry operations or shared sites needs pymatgen: pip install wyckoffkit[structures]"
+            "a CIF with symmetry operations or shared sites needs pymatgen: pip install 'wyckoffkit[structures]'"
         ) from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # rounding of coordinates, and the like
@@ -166,7 +166,7 @@ def crystal_by_ase(text: str, form: str) -> tuple[Crystal, dict[str, Any]]:
     try:
         import ase.io
     except ImportError:
-        raise SymmetryError(f"{form} files need ASE: pip install wyckoffkit[structures]") from None
+        raise SymmetryError(f"{form} files need ASE: pip install 'wyckoffkit[structures]'") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
