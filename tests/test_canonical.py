@@ -93,8 +93,8 @@ def test_position_permutations_are_the_relabelings_as_indices_and_keep_the_const
             assert (constrained[permutations] == constrained).all()
 
 
-def test_the_profiles_disagree_on_a_layered_oxide_only_where_the_specification_says():
-    # K2NiF4-like occupation of C2/c by its two inversion centres a and c: group 15 differs between the profiles.
+def test_aviary_s_profile_alone_tells_the_centres_c_and_d_of_C2c_from_a_and_b():
+    # CODEC.md section 3: group 15 is where that profile differs from the two others.
     p = Protostructure(SpaceGroup.from_number(15), (Orbit("Na", "c"), Orbit("Cl", "d")))
     assert canonical_label(p, "pymatgen") == canonical_label(p, "affine") == "AB_mC8_15_a_b:Cl-Na"
     assert canonical_label(p, "aviary-1.1.1") == "AB_mC8_15_c_d:Cl-Na"

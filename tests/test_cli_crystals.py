@@ -45,6 +45,7 @@ def test_an_unknown_format_or_engine_is_one_sentence(tmp_path):
     for option, value in (("--format", "pdf"), ("--engine", "magic")):
         code, _, err = wyckoffkit("realize", "-", "-o", tmp_path / "out", option, value, text=PAPER_LABELS[0])
         assert code == 1
+        assert len(err.splitlines()) == 1
         assert f"{value!r}" in err
 
 

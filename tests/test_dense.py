@@ -19,7 +19,7 @@ def test_columns_come_back_from_their_dense_tensors(group, data):
     columns = to_columns(materials)
     _, constrained, unconstrained = columns.dense(group.number)
     assert from_dense(group.number, constrained, unconstrained) == columns
-    for p, z0, z_inf in zip(from_dense(group.number, constrained, unconstrained), constrained, unconstrained):  # noqa: B905
+    for p, z0, z_inf in zip(columns, constrained, unconstrained, strict=True):
         assert decode(WyckoffArrays(group, z0, z_inf)) == p
 
 

@@ -72,7 +72,7 @@ def test_the_collision_probability_does_not_depend_on_the_sample_size():
     truth = float((shares**2).sum())
     for n in (50, 400):
         drawn = [collision_probability(generator.choice(500, size=n, p=shares).tolist()).value for _ in range(400)]
-        # Five standard errors: a false alarm in two million runs.
+        # Five standard errors, twice: a false alarm in 900,000 runs.
         assert abs(np.mean(drawn) - truth) < 5 * np.std(drawn) / 20
     # Uniqueness does depend on it, which is why the size-free form exists.
     small, large = (uniqueness(generator.choice(500, size=n, p=shares).tolist()).value for n in (50, 400))
@@ -184,20 +184,35 @@ def test_chi_squared_is_the_textbook_statistic():
     assert (found, degrees) == (pytest.approx(expected.statistic), expected.dof)
 
 
-def test_quantile_intervals_hold_the_truth_as_often_as_they_say():
-    generator = np.random.default_rng(7)
-    held = 0
-    for _ in range(400):
-        found = quantile(generator.normal(size=300), 0.9)
-        held += found.low <= 1.2815516 <= found.high
-    assert held / 400 > 0.93
-    assert held / 400 < 0.99
+@pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("n", [30, 100, 300, 1000, 3000])
+def test_quantile_intervals_hold_the_truth_as_often_as_they_say(n, q):
+    """Exactly: the values below the true quantile are a binomial number, whatever the law."""
+    from scipy.stats import binom
+
+    found = quantile(np.arange(n), q)  # the bounds are then their own ranks
+    assert 0.949 < binom.cdf(found.high, n, q) - binom.cdf(found.low, n, q) < 0.985
 
 
-def test_the_ratio_of_counts_holds_1_for_equal_rates():
-    found = ratio_of_counts(52, 47)
-    assert found.low < 1 < found.high
-    assert ratio_of_counts(300, 20).low > 9
+@pytest.mark.parametrize("rates", [(30, 20), (10, 10), (60, 5), (8, 2)])
+def test_intervals_of_a_ratio_of_counts_hold_the_ratio_of_the_rates_as_often_as_they_say(rates):
+    """Exactly: over all pairs of Poisson counts, with their probabilities."""
+    from scipy.stats import poisson
+
+    counted = range(3 * sum(rates))
+    poisson_a, poisson_b = (poisson.pmf(counted, rate) for rate in rates)
+    covered = 0.0
+    for a, b in product(counted, counted):
+        probability = poisson_a[a] * poisson_b[b]
+        if probability > 1e-12:
+            found = ratio_of_counts(a, b)
+            covered += probability * (found.low <= rates[0] / rates[1] <= found.high)
+    assert 0.94 < covered < 0.97
+
+
+def test_a_ratio_over_no_count_has_no_upper_bound():
+    assert ratio_of_counts(3, 0).value == ratio_of_counts(3, 0).high == float("inf")
+    assert np.isnan(ratio_of_counts(0, 0).value)
     assert ratio_of_counts(0, 0).high == float("inf")
 
 

@@ -26,7 +26,7 @@ from wyckoffkit.realize import (
     most_trials,
     realize,
     realize_batch,
-    separation,  # its bound on memory
+    separation,
 )
 from wyckoffkit.realize.cells import SYSTEMS as SYSTEM_NAMES
 from wyckoffkit.realize.cells import allowed_strain, draw_shapes, unit_lattices
@@ -153,7 +153,7 @@ def test_a_crystal_is_the_same_to_the_last_bit_whatever_is_realized_beside_it():
                 assert np.array_equal(alone.parameters, other.parameters)
 
 
-def test_memory_does_not_grow_with_the_labels_that_are_realized_side_by_side(monkeypatch):
+def test_crystals_are_the_same_however_few_pairs_are_held_in_memory_at_once(monkeypatch):
     asked = [parse_label(label) for label in PAPER_LABELS]
     whole = realize_batch(asked, [generator() for _ in asked])
     monkeypatch.setattr(separation, "_MOST_PAIRS", 1)

@@ -21,7 +21,7 @@ from wyckoffkit.discover import DiscoverOptions, discover
 from wyckoffkit.hull import Hull, Reference, References
 from wyckoffkit.realize import RealizeOptions, realize, realize_many
 from wyckoffkit.relax import RelaxOptions, StageOptions, calculator_named, relax_crystal, relax_many, torchsim, workers
-from wyckoffkit.relax.descent import descend
+from wyckoffkit.relax.descent import _Path, descend
 from wyckoffkit.relax.evaluate import evaluate
 from wyckoffkit.relax.modes import all_modes, symmetric_modes
 
@@ -66,8 +66,28 @@ def test_our_search_ends_where_that_of_ase_ends(fix_symmetry):
         assert ours.crystal.volume == pytest.approx(theirs.crystal.volume, rel=1e-3)
 
 
-def test_the_gradient_along_the_moves_is_that_of_the_energy():
-    """Against differences of energies: a step along the negative gradient, of a strained cell as well."""
+def test_the_gradient_along_every_move_is_the_difference_quotient_of_the_energy():
+    """Of atoms and cell, where both have moved already."""
+    emt = calculator_named("emt")
+    crystal = realize(parse_label("AB2_hP3_164_a_d:Ag-Au"), generator()).primitive()
+    path = _Path(crystal, all_modes(len(crystal.numbers)))
+
+    def energy(move):
+        return evaluate(emt, [path.after(move)])[0].energy
+
+    here = path.after(np.random.default_rng(0).normal(scale=0.05, size=path.size))
+    gradient, _ = path.gradient(evaluate(emt, [here])[0])
+    h = 1e-4  # Å
+    slopes = []
+    for move in h * np.eye(path.size):
+        ahead = energy(move)
+        slopes.append((ahead - energy(-2 * move)) / (2 * h))
+        path.after(move)  # back to where it was
+    assert np.abs(gradient).max() > 0.1  # eV/Å
+    assert slopes == pytest.approx(gradient, abs=1e-5)
+
+
+def test_the_first_steps_of_a_descent_lower_the_energy():
     emt = calculator_named("emt")
     crystal = realize(parse_label("AB2_hP3_164_a_d:Ag-Au"), generator()).primitive()
     path = descend(crystal, StageOptions(), fix_symmetry=False)

@@ -33,9 +33,10 @@ def test_parse_undoes_format(protostructure):
 @given(st.text() | st.text(alphabet="('Br @24-e5,)["))
 def test_any_text_parses_or_raises_a_label_error(text):
     try:
-        parse_wren(text)
+        parsed = parse_wren(text)
     except LabelError:
         return
+    assert parse_wren(format_wren(parsed)) == parsed
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_no_operation_leaves_the_device_or_waits_for_it(objective):
     assert all(p.grad is not None and p.grad.device.type == "meta" for p in network.parameters())
 
 
-def test_position_features_are_the_same_for_a_position_wherever_it_is_computed_from():
+def test_position_features_begin_with_the_dof_and_tell_every_position_from_every_other():
     features = position_features()
     assert features.shape[0] == 1731
     assert features.isfinite().all()

@@ -153,7 +153,7 @@ def test_the_kernel_distance_is_unbiased_and_its_intervals_hold_even_with_heavy_
     values = np.array([f.value for f in found])
     assert abs(values.mean()) < 5 * values.std() / np.sqrt(300)
     assert values.min() < 0 < values.max()
-    # 95 % are 285; 265 or fewer happen once in a million runs.
+    # 95 % are 285; 265 or fewer happen four times in a million runs.
     assert sum(f.low <= 0 <= f.high for f in found) > 265
 
 
@@ -187,11 +187,11 @@ def test_coverage_of_a_perfect_generator_is_near_1_minus_2_to_the_minus_k():
     assert (far.precision.value, far.recall.value, far.coverage.value) == (0, 0, 0)
 
 
-def test_an_anchor_is_the_mean_of_disjoint_pairs_and_near_the_bias():
+def test_an_anchor_is_the_mean_of_disjoint_pairs_and_its_interval_holds_the_bias():
     generator = np.random.default_rng(7)
     x, y = generator.normal(size=(5000, 5)), generator.normal(size=(2100, 5))
     found = anchor(x, y, "d", n=500)
     pairs = [(x[500 * k : 500 * k + 500], y[500 * (k % 4) : 500 * (k % 4) + 500]) for k in range(10)]
     assert found.value == pytest.approx(np.mean([frechet_distance(moments(a, "d"), moments(b, "d")) for a, b in pairs]))
-    assert found.low < finite_sample_bias(moments(x[:500], "d"), moments(y[:500], "d")) * 1.1
+    assert found.low < finite_sample_bias(moments(x[:500], "d"), moments(y[:500], "d")) < found.high
     assert anchor(x, y, "d", n=2200) is None

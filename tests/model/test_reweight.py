@@ -259,11 +259,10 @@ def test_the_end_of_what_can_be_found_is_told(run_folder, monkeypatch):
     model = load_model(run_folder)
     group = int(model.space_group_law.argmax())
     drawn = iterate(model, 10**6, distinct=True, space_groups=[group], batch_size=256)
-    first = next(drawn)
+    next(drawn)
     monkeypatch.setattr(free, "fingerprint", lambda label: 0)
     with pytest.raises(WyckoffkitError, match="ask for fewer"):
         list(drawn)
-    assert first.label
 
 
 @pytest.mark.parametrize("options", [{"distinct": True}, {"reweight": True}, {"reweight": True, "distinct": True}])
@@ -293,7 +292,7 @@ def test_an_interrupted_file_continues_to_the_same_samples(run_folder, tmp_path,
     with pytest.raises(KeyboardInterrupt):
         draw(tmp_path / "halves.txt")
     monkeypatch.setattr(command.FileWriter, "write", write)
-    assert draw(tmp_path / "halves.txt").partition(":")[2] != ""
+    assert draw(tmp_path / "halves.txt").partition("valid")[2] == told.partition("valid")[2] != ""
     lines = [(tmp_path / f"{name}.txt").read_text().split() for name in ("whole", "halves")]
     assert lines[0] == lines[1]
     assert ("distinct" not in options) or len(set(lines[0])) == 150
