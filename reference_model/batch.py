@@ -21,8 +21,6 @@ from wyckoffkit import tables
 if TYPE_CHECKING:
     from wyckoffkit.encoding import WyckoffColumns
 
-LETTERS = "abcdefghijklmnopqrstuvwxyzA"
-
 
 @dataclass(frozen=True, eq=False)
 class GroupTables:

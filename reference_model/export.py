@@ -16,6 +16,8 @@ import typer
 from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.interrupts import interruptible
 
+from .measures import MEMORY
+
 app = CommandApp()
 
 CARD_ROWS = (
@@ -26,7 +28,7 @@ CARD_ROWS = (
     "novel composition",
     "labels that collapse into a supergroup",
     "compositions that SMACT accepts",
-    "training label over held-out label",
+    MEMORY,
     "FWD, raw",
     "FWD, corrected",
     "FWD of the novel, corrected",

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reference_model.batch import Batch
-from reference_model.diffusion import Diffusion, bound_terms, jump_targets, jump_terms
-from reference_model.sampler import uniforms
-from reference_model.streams import Draw, Streams
+from .batch import Batch
+from .diffusion import Diffusion, bound_terms, jump_targets, jump_terms
+from .sampler import uniforms
+from .streams import Draw, Streams
 
 NAT = 1 / math.log(2)
 """Bits."""
@@ -147,10 +147,7 @@ def _log_n(network: Any, batch0: Batch, n: Tensor, p_n: Tensor | None) -> Tensor
 
 
 def over_settings(of_settings: Bits, material: Tensor, n_materials: int) -> Bits:
-    """-log2 Σ p over the distinct equivalent settings of each material; ``material`` (S,) says whose each setting is.
-
-    With one setting of each given, use `over_equal_settings`.
-    """
+    """-log2 Σ p over the distinct equivalent settings of each material; ``material`` (S,) says whose each is."""
     low = torch.full((n_materials,), math.inf, dtype=torch.float64, device=material.device)
     low = low.scatter_reduce(0, material, of_settings.bits, "amin")
     weight = torch.exp2(low[material] - of_settings.bits)
@@ -158,11 +155,6 @@ def over_settings(of_settings: Bits, material: Tensor, n_materials: int) -> Bits
     share = weight / total[material]
     variance = torch.zeros_like(low).index_add(0, material, (share * of_settings.standard_error) ** 2)
     return Bits(low - total.log2(), variance.sqrt())
-
-
-def over_equal_settings(of_one: Bits, n_settings: Tensor) -> Bits:
-    """As `over_settings` where augmentation makes all settings equally likely: minus log2 |orbit|."""
-    return of_one.plus(-n_settings.double().log2())
 
 
 def rank(bits: Sequence[float] | Tensor) -> list[int]:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 KIND = "reference pack"
 FORMAT_VERSION = 1
-TRAIN = 0
 
 
 def fingerprint(text: str) -> int:
@@ -72,12 +71,6 @@ class ReferencePack:
     def space_group_probability(self) -> Array:
         """p̂(s), (231,) float64."""
         return self.space_group_count / self.space_group_count.sum()
-
-    @property
-    def token_probability(self) -> Array:
-        """p̂(n | s), (231, N + 1) float64; a row of zeros where the training set has no such group."""
-        total = self.token_count.sum(axis=1, keepdims=True)
-        return self.token_count / np.maximum(total, 1)
 
     @property
     def constrained_marginal(self) -> Array:

@@ -15,15 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module imports only from those before it (DESIGN.md, layout).
 ORDER = {
     "wyckoffkit": (
-        "errors interrupts commandline commandhelp files tables elements spacegroup operations protostructure "
-        "canonical label_rules label repair wren collapse enumeration symmetry comparison supergroup subgroups "
-        "encoding dense canonical_columns textlines csvrows spool dataset tensorfile sources build realize relax hull "
-        "neutrality discover metrics "
+        "errors interrupts commandline commandhelp files tables elements periodic_table spacegroup operations "
+        "protostructure canonical label_rules label repair wren collapse enumeration symmetry comparison "
+        "supergroup subgroups encoding dense canonical_columns textlines csvrows spool dataset tensorfile sources "
+        "build realize relax hull neutrality discover metrics "
     ).split(),
     "reference_model": (
         "threads devices element_features config batch transitions streams diffusion network sampler conditioning "
-        "likelihood tensorfile torchfile reweighting checkpoint reference train extractor fwd report model score "
-        "sample reweight evaluate export "
+        "likelihood tensorfile torchfile reweighting checkpoint reference train extractor fwd measures report "
+        "model score sample reweight evaluate export "
     ).split(),
 }
 # Methods of a core type that call a later module, deferred into the method.

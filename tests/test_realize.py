@@ -28,12 +28,12 @@ from wyckoffkit.realize import (
     realize_batch,
     separation,
 )
-from wyckoffkit.realize.cells import SYSTEMS as SYSTEM_NAMES
 from wyckoffkit.realize.cells import allowed_strain, draw_shapes, unit_lattices
 from wyckoffkit.realize.engine import packing_of
 from wyckoffkit.realize.orbits import centrings, place, sites
 from wyckoffkit.realize.sizes import RADII
 from wyckoffkit.realize.trial import LEAST_CONTACT, SYMPREC, build_primitive, check
+from wyckoffkit.spacegroup import CRYSTAL_SYSTEMS
 
 GROUPS = [SpaceGroup.from_number(n) for n in range(1, 231)]
 ROOT = Path(__file__).resolve().parent.parent
@@ -306,7 +306,7 @@ def test_cells_have_the_volume_and_the_metric_of_their_crystal_system(system):
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_strains_keep_the_crystal_system_and_the_volume_and_are_projections(system):
     rng = generator()
-    which = np.full(20, SYSTEM_NAMES.index(system))
+    which = np.full(20, CRYSTAL_SYSTEMS.index(system))
     made = allowed_strain(which, rng.normal(size=(3, 3, 20)))
     assert allowed_strain(which, made) == pytest.approx(made)
     strains = made.transpose(2, 0, 1)

@@ -13,7 +13,7 @@ from string import ascii_lowercase, ascii_uppercase
 
 from .elements import ATOMIC_NUMBER
 from .errors import ProtostructureError
-from .spacegroup import SpaceGroup
+from .spacegroup import LETTERS, SpaceGroup
 
 DEFAULT_PROFILE = "pymatgen"
 
@@ -37,7 +37,7 @@ class _Orbits(dict[str, dict[str, Orbit]]):
     def __missing__(self, element: str) -> dict[str, Orbit]:
         if element not in ATOMIC_NUMBER:
             raise KeyError(element)
-        made = self[element] = {letter: Orbit(element, letter) for letter in ascii_lowercase + "A"}
+        made = self[element] = {letter: Orbit(element, letter) for letter in LETTERS}
         return made
 
 

@@ -13,6 +13,10 @@ from typing import NoReturn
 from . import tables
 from .errors import ProtostructureError
 
+LETTERS = "abcdefghijklmnopqrstuvwxyzA"
+"""Of Wyckoff positions, in the order of International Tables."""
+CRYSTAL_SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
+
 
 @dataclass(frozen=True, slots=True)
 class WyckoffPosition:

@@ -11,12 +11,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .encoding import WyckoffColumns
+from .encoding import COLUMN_TYPES, WyckoffColumns
 
 BLOCK = 65_536
 """Rows read or written at a time."""
-
-_TYPES = {"space_group": np.uint8, "offset": np.int64, "position": np.uint8, "element": np.uint8, "count": np.uint8}
 
 
 class ColumnSpool:
@@ -35,7 +33,7 @@ class ColumnSpool:
         """Bytes of the longest label."""
         self._files: dict[str, IO[bytes]] = {
             name: tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by __exit__
-            for name in (*_TYPES, "label")
+            for name in (*COLUMN_TYPES, "label")
         }
         self._files["offset"].write(np.zeros(1, np.int64).tobytes())
 
@@ -74,9 +72,9 @@ class ColumnSpool:
         """A column from its start, at most BLOCK rows at a time."""
         file = self._files[name]
         file.seek(0)
-        size = BLOCK * np.dtype(_TYPES[name]).itemsize
+        size = BLOCK * np.dtype(COLUMN_TYPES[name]).itemsize
         while part := file.read(size):
-            yield np.frombuffer(part, _TYPES[name])
+            yield np.frombuffer(part, COLUMN_TYPES[name])
 
     def labels(self) -> Iterator[NDArray[np.bytes_]]:
         """The labels, at most BLOCK at a time, all of one width."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from .canonical import AS_GIVEN
 from .canonical_columns import canonical_columns
-from .encoding import WyckoffArrays, WyckoffColumns, decode, encode, to_columns
+from .encoding import COLUMN_TYPES, WyckoffArrays, WyckoffColumns, decode, encode, to_columns
 from .errors import DatasetError, ProtostructureError
 from .files import replacing
 from .protostructure import DEFAULT_PROFILE, Protostructure
@@ -29,8 +29,6 @@ from .spool import BLOCK, ColumnSpool
 from .textlines import HDF5, open_lines, starts_with
 
 NPZ_FORMAT = 1
-_COLUMNS = ("space_group", "offset", "position", "element", "count")
-_KINDS = dict.fromkeys(_COLUMNS, np.uint8) | {"offset": np.int64}
 _CHUNK = 8_192  # protostructures in memory at a time
 
 Labelled = tuple[str, Protostructure]
@@ -94,10 +92,10 @@ def _write_npz(materials: Iterable[Labelled], path: Path, n_elements: int, profi
             for name, value in (("format", NPZ_FORMAT), ("n_elements", n_elements), ("profile", recorded)):
                 with archive.open(f"{name}.npy", "w") as member:
                     np.lib.format.write_array(member, np.array(value), allow_pickle=False)
-            for name in _COLUMNS:
+            for name in COLUMN_TYPES:
                 # numpy would gather each column in memory; what stands before its values is all that differs.
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                    kind = np.dtype(_KINDS[name])
+                    kind = np.dtype(COLUMN_TYPES[name])
                     header = {"descr": kind.str, "fortran_order": False, "shape": (spool.length(name),)}
                     np.lib.format.write_array_header_1_0(member, header)
                     for block in spool.blocks(name):
@@ -159,7 +157,7 @@ def _read_npz(path: Path) -> Iterator[WyckoffColumns]:
     """Columns of an npz file, some materials at a time."""
     try:
         with zipfile.ZipFile(path) as archive, ExitStack() as opened:
-            missing = {f"{name}.npy" for name in ("format", *_COLUMNS)} - set(archive.namelist())
+            missing = {f"{name}.npy" for name in ("format", *COLUMN_TYPES)} - set(archive.namelist())
             if missing:
                 names = ", ".join(sorted(name.removesuffix(".npy") for name in missing))
                 raise DatasetError(f"{path}: not an npz of `wyckoffkit encode`: it lacks {names}")
@@ -167,7 +165,7 @@ def _read_npz(path: Path) -> Iterator[WyckoffColumns]:
                 version = int(np.lib.format.read_array(member, allow_pickle=False))
             if version != NPZ_FORMAT:
                 raise DatasetError(f"{path}: npz format {version}, this version reads {NPZ_FORMAT}")
-            members = {name: _Member(opened.enter_context(archive.open(f"{name}.npy"))) for name in _COLUMNS}
+            members = {name: _Member(opened.enter_context(archive.open(f"{name}.npy"))) for name in COLUMN_TYPES}
             yield from _blocks(path, members)
     except Exception as error:  # on damaged data zipfile, zlib and numpy fail in any way there is
         if isinstance(error, DatasetError):

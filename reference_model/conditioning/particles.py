@@ -170,7 +170,7 @@ def _opening(
     chosen = order[: min(n, int((flat > 0).sum()))]
     found = []
     for part in chosen.split(OPENING_STATES):
-        start = _empty(request, part.to(device), joint.shape[1], n_elements)
+        start = _empty(part.to(device), joint.shape[1], n_elements)
         order_of_sites = torch.arange(len(request.sites), device=device).expand(len(part), -1)
         found.append(
             propose(
@@ -201,7 +201,7 @@ def start_roles(request: Request, n: int, device: torch.device) -> Tensor:
     return torch.tensor(request.site_elements, dtype=torch.int64, device=device).expand(n, -1).clone()
 
 
-def _empty(request: Request, cell: Tensor, width: int, n_elements: int) -> Batch:
+def _empty(cell: Tensor, width: int, n_elements: int) -> Batch:
     return Batch.empty(cell // width, n_elements)
 
 
@@ -217,7 +217,7 @@ def first_particles(
     drawn = _draw_index(mass, ((torch.arange(K, device=device) + first) / K).flatten())
     weight = float(twisted.logsumexp(0)) - math.log(request.n_equal_roles) - opening.flatten().to(device)[drawn]
     return Particles(
-        _empty(request, drawn, joint.shape[1], n_elements),
+        _empty(drawn, joint.shape[1], n_elements),
         drawn % joint.shape[1],
         weight,
         start_roles(request, len(drawn), device),

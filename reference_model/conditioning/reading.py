@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from wyckoffkit.elements import ATOMIC_NUMBER, SYMBOLS
 from wyckoffkit.errors import WyckoffkitError
 from wyckoffkit.protostructure import Prototype
+from wyckoffkit.spacegroup import LETTERS
 
 
 @dataclass(frozen=True)
@@ -94,14 +95,13 @@ def parse_formula(text: str, *, anonymous: bool = False) -> dict[str, int]:
 
 def parse_sites(text: str) -> tuple[tuple[Site, ...], tuple[int, ...]]:
     """Sites and the element of each, from "a=Ca,c=2O": letter, number of orbits where it matters, symbol."""
-    letters = "abcdefghijklmnopqrstuvwxyzA"
     sites, elements = [], []
     for i, part in enumerate(text.split(",")):
         match = re.fullmatch(r"\s*([a-zA])=([1-9]\d*)?([A-Z][a-z]?)\s*", part)
         if match is None:
             raise WyckoffkitError(f"a site is written letter=element, as a=Ca or c=2O, got {part!r}")
         letter, count, symbol = match.groups()
-        sites.append(Site(letters.index(letter), i, int(count or 0)))
+        sites.append(Site(LETTERS.index(letter), i, int(count or 0)))
         elements.append(atomic_number(symbol))
     pairs = [(s.position, z) for s, z in zip(sites, elements, strict=True)]
     if len(set(pairs)) < len(pairs):

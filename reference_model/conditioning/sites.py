@@ -56,9 +56,6 @@ class PlannedSite:
         wanted = self.count[materials, None]
         return (wanted == 0) | (torch.arange(1, max_count + 1, device=wanted.device) == wanted)
 
-    def assigned(self, role_element: Tensor, element: Tensor) -> Tensor:
-        return role_element.scatter(1, self.role[:, None], element[:, None])
-
 
 def meets(request: Request, constraints: list[Constraint], batch: Batch) -> Tensor:
     """Whether finished materials meet all of a request but its filters, (B,) bool."""

@@ -16,8 +16,8 @@ from rich.table import Table
 from wyckoffkit import DatasetError
 
 from ..fwd import check_digests
+from ..measures import MEMORY, PLAIN
 from .measure import FORMAT_VERSION
-from .table import PLAIN
 
 Contents = Sequence[tuple[str, Mapping[str, Any]]]
 Lines = tuple[float | None, float | None]
@@ -216,7 +216,7 @@ PLOTTED = (
     "novel",
     "unique",
     "valid, unique and novel, of all lines",
-    "training label over held-out label",
+    MEMORY,
     "samples with a novel prototype",
     "labels that collapse into a supergroup",
     "compositions that SMACT accepts",

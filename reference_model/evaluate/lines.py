@@ -25,13 +25,14 @@ from wyckoffkit.metrics import (
 )
 
 from ..fwd import alike, anchor, moments
+from ..measures import MEMORY
 from ..reference import fingerprints
 from .distance import compare_embeddings
 from .facts import REPEATS, SIDES, Array, EmbeddingFacts, Facts
 from .identity import IDENTITIES, identities
 from .plausible import plausibility
 from .samples import Samples
-from .shares import MEMORY, NEW_PROTOTYPES, curve_sizes, known_among, shares
+from .shares import NEW_PROTOTYPES, curve_sizes, known_among, shares
 from .trainingset import Reference, as_samples
 
 if TYPE_CHECKING:

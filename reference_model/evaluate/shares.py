@@ -20,6 +20,7 @@ from wyckoffkit.metrics import (
     uniqueness,
 )
 
+from ..measures import MEMORY
 from ..reference import contains, fingerprints
 from .facts import Facts
 from .identity import IDENTITIES, identities
@@ -31,7 +32,6 @@ CURVE_POINTS = 40
 NOVEL_COMPARED = 10_000
 """The paper counts the unique and novel prototypes among so many novel materials."""
 NEW_PROTOTYPES = "distinct novel prototypes among the novel (10,000 at most)"
-MEMORY = "training label over held-out label"
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from rich.table import Table
 from wyckoffkit.metrics import Estimate
 
 from ..fwd import alike
+from ..measures import PLAIN
 from .distance import EmbeddingResult
 from .measure import Evaluation
 
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 
 SHOWN_REASONS = 10
 UNKNOWN = "–"
-# What is no share of materials, so not shown in per cent.
-PLAIN = {
-    "collision probability": ".2e",
-    "prototype collision probability": ".2e",
-    "training label over held-out label": ".3g",
-    "novel a minute": ",.0f",
-}
 
 
 def show(evaluation: Evaluation, console: Console) -> None:

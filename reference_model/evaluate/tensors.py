@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from wyckoffkit import DatasetError, Protostructure
-from wyckoffkit.symmetry import Crystal
+from wyckoffkit.symmetry import Crystal, lattice_of
 
 from ..torchfile import TorchFileError, conversion, read_torch_file
 
@@ -103,9 +103,4 @@ def _atomic_numbers(path: Path, types: np.ndarray) -> np.ndarray:
 
 
 def _crystal(lengths: np.ndarray, angles: np.ndarray, frac: np.ndarray, numbers: np.ndarray) -> Crystal:
-    a, b, c = map(float, lengths)
-    cos_a, cos_b, cos_g = np.cos(np.radians(angles.astype(np.float64)))
-    sin_g = np.sqrt(max(0.0, 1 - cos_g**2)) or np.nan
-    x, y = c * cos_b, c * (cos_a - cos_b * cos_g) / sin_g
-    z = np.sqrt(max(0.0, c * c - x * x - y * y))
-    return Crystal(np.array([[a, 0, 0], [b * cos_g, b * sin_g, 0], [x, y, z]]), frac, numbers)
+    return Crystal(lattice_of(lengths, angles), frac, numbers)

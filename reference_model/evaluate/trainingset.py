@@ -13,7 +13,8 @@ import numpy as np
 from wyckoffkit import DatasetError, SpaceGroup
 from wyckoffkit.canonical import canonical_label
 from wyckoffkit.encoding import WyckoffColumns
-from wyckoffkit.metrics import CRYSTAL_SYSTEMS, DISTRIBUTIONS, categorise
+from wyckoffkit.metrics import DISTRIBUTIONS, categorise
+from wyckoffkit.spacegroup import CRYSTAL_SYSTEMS
 
 from ..reference import ReferencePack, contains, fingerprints, prototype_labels
 from .facts import Facts

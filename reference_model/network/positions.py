@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from wyckoffkit import tables
-
-from ..batch import LETTERS
+from wyckoffkit.spacegroup import LETTERS
 
 
 def one_hot(values: Sequence[Hashable]) -> Tensor:
@@ -28,7 +27,7 @@ def position_features() -> Tensor:
     groups = {row["number"]: row for row in tables.rows("space_groups")}
     general = {row["number"]: int(row["multiplicity"]) for row in rows}  # the last row of a group stays
     multiplicity = [int(row["multiplicity"]) for row in rows]
-    lattice_points = {"P": 1, "A": 2, "B": 2, "C": 2, "I": 2, "R": 3, "F": 4}
+    lattice_points = {"P": 1, "C": 2, "I": 2, "R": 3, "F": 4}
     centring = [groups[row["number"]]["centring"] for row in rows]
     primitive = [m // lattice_points[c] for m, c in zip(multiplicity, centring, strict=True)]
     columns = [

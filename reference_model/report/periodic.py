@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import log2
 
 from wyckoffkit.elements import SYMBOLS
+from wyckoffkit.periodic_table import NOBLE_GASES, place
 
 from .figure import element, svg, text, titled
 
@@ -16,20 +17,14 @@ STRONGEST = 0.7
 SPAN = 2.0
 
 
-def place(z: int) -> tuple[int, int]:
-    """(row, column) from 0 of an element in the 18-column table; lanthanides and actinides stand in rows 7 and 8.
+def on_page(z: int) -> tuple[int, int]:
+    """(row, column) from 0 of an element in the 18-column table; the f block stands in rows 7 and 8.
 
-    >>> place(1), place(26), place(57), place(118)
+    >>> on_page(1), on_page(26), on_page(57), on_page(118)
     ((0, 0), (3, 7), (7, 3), (6, 17))
     """
-    if 57 <= z <= 71 or 89 <= z <= 103:
-        return (7, 3 + z - 57) if z < 72 else (8, 3 + z - 89)
-    for row, (first, last, wide) in enumerate(((1, 2, 2), (3, 10, 8), (11, 18, 8), (19, 36, 18), (37, 54, 18))):
-        if first <= z <= last:
-            left = 1 if row == 0 else 2
-            return row, z - first if z - first < left or wide == 18 else 18 - (last - z) - 1
-    row, first = (5, 55) if z <= 86 else (6, 87)
-    return row, z - first if z - first < 2 else z - first - 14
+    period, group, block = place(z)
+    return (period + 1, z - NOBLE_GASES[period - 1]) if block == "f" else (period - 1, group - 1)
 
 
 def heat_map(counts: Mapping[str, Mapping[str, int | None]], n_samples: int, n_reference: int) -> str:
@@ -37,7 +32,7 @@ def heat_map(counts: Mapping[str, Mapping[str, int | None]], n_samples: int, n_r
     largest = max((row["samples"] or 0 for row in counts.values()), default=0) or 1
     parts = []
     for z in range(1, len(SYMBOLS)):
-        row, column = place(z)
+        row, column = on_page(z)
         symbol = SYMBOLS[z]
         found = counts.get(symbol, {"samples": 0, "reference": None})
         ours = (found["samples"] or 0) / max(1, n_samples)

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from math import log10
-from pathlib import Path
 from typing import Any
 
 from .figure import Scale, element, number, svg, text, titled
+from .page import page
 
-STYLE = Path(__file__).with_name("style.css")
 SIZE, LEFT, BOTTOM = 420, 58, 372
 FLOOR = 1e-5
 """Shares below are drawn here."""
@@ -62,9 +61,4 @@ def render_calibration(content: Mapping[str, Any]) -> str:
             f"<p>Of what came true, {100 * error:.2f} % is too much or too little in its bin.</p>",
             f'<figure style="max-width:34rem">{diagram(content[name]["bins"], title)}</figure>',
         ]
-    style = STYLE.read_text(encoding="utf-8")
-    body = "\n".join(parts)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Calibration</title>'
-        f"<style>{style}</style></head><body><main>{body}</main></body></html>\n"
-    )
+    return page("Calibration", parts)

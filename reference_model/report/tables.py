@@ -9,18 +9,10 @@ from typing import Any
 from wyckoffkit import SpaceGroup, parse_label
 
 from ..fwd import alike
+from ..measures import MEMORY, PLAIN
 from .charts import strip
 from .figure import number
 
-# What is no share of materials.
-PLAIN = (
-    "collision probability",
-    "prototype collision probability",
-    "training label over held-out label",
-    "novel a minute",
-)
-# Infinite, which JSON has not, where no held-out label was drawn: so it is for the training set by itself.
-MEMORY = "training label over held-out label"
 NEIGHBOUR_SHARES = ("precision", "recall", "coverage")
 HEADLINE = (
     "valid",
@@ -28,7 +20,7 @@ HEADLINE = (
     "novel",
     "valid, unique and novel, of all lines",
     "samples with a novel prototype",
-    "training label over held-out label",
+    MEMORY,
     "labels that collapse into a supergroup",
     "compositions that SMACT accepts",
 )
@@ -86,7 +78,7 @@ def _row(name: str, found: Mapping[str, Any], held_out: float | None, resampled:
         picture = strip(found["value"], found["low"], found["high"], held_out, resampled)
     low = show(found["low"]) if is_plain else show(found["low"]).removesuffix(" %")
     value = show(found["value"])
-    if name == MEMORY:
+    if name == MEMORY:  # infinite, which JSON has not, where no held-out label was drawn: so it is for the training set
         value, resampled = ("∞" if found["value"] is None and found["n"] else value), float("inf")
     real, again = ("" if line is None else show(line) for line in (held_out, resampled))
     return (

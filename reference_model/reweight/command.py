@@ -71,8 +71,6 @@ def run(
 def _held_out(model: Model, data: Path, most: int, generator: np.random.Generator) -> tuple[list[str], list[str]]:
     """Labels of at most `most` validation materials, and of a fourth as many of the test split, at random."""
     dataset = read_dataset(data)
-    if dataset.label is None:
-        raise WyckoffkitError(f"{data} has no labels")
     trained_on = np.unique(fingerprints(str(label) for label in dataset.label[dataset.indices("train")]))
     if not np.array_equal(trained_on, model.reference.labels):
         raise WyckoffkitError(f"{data}: its training split is not what the model was trained on")

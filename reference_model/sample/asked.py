@@ -82,7 +82,7 @@ class Conditions:
             return self.reweight
         return model.checkpoint.reweighting is not None and self.is_free() and not steered
 
-    def filters(self, model: Model) -> list[Filter]:
+    def filters(self) -> list[Filter]:
         """Those that only finished materials can be asked, but for novelty and its weights."""
         chosen: list[Filter] = []
         if self.no_collapse:
@@ -123,7 +123,7 @@ def iterate(
     reweights = asked.reweights(model)
     if isinstance(energy, float):
         model = guided(model, energy, 1.0 if asked.guidance is None else asked.guidance)
-    request, wanted = asked.request, asked.filters(model)
+    request, wanted = asked.request, asked.filters()
     if asked.is_free():
         return iterate_free(
             model,

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from wyckoffkit import WyckoffkitError, tables
+from wyckoffkit.canonical import position_permutations
 
-from ..batch import LETTERS, Batch, group_tables
+from ..batch import Batch
 
 if TYPE_CHECKING:
     from wyckoffkit.encoding import WyckoffColumns
@@ -42,26 +42,17 @@ class Settings:
     first: Array
     """(231,) int64 first row of a group in `image`."""
     number: Array
-    """(231,) int64 rows of a group, at least 1 (the identity) for groups 1 to 230."""
+    """(231,) int64 rows of a group, at least 1 (the identity) for groups 1 to 230, none for 0."""
     image: Array
     """(R, 27) uint8: position p of the group becomes image[row, p]."""
 
 
 @cache
 def equivalent_settings(profile: str) -> Settings:
-    """Read from the table of relabelings; the identity is always among them."""
-    static = group_tables()
-    n_positions = static.n_positions.numpy()
-    rows: list[set[tuple[int, ...]]] = [{tuple(range(n))} for n in n_positions]
-    for row in tables.rows("relabelings"):
-        if profile in row["profiles"].split():
-            rows[int(row["number"])].add(tuple(LETTERS.index(letter) for letter in row["letters"]))
-    if profile not in {p for row in tables.rows("relabelings") for p in row["profiles"].split()}:
-        raise WyckoffkitError(f"no relabelings of a profile called {profile!r} are in the tables")
+    """The table of relabelings; the identity is the first row of each group. ProtostructureError for no profile."""
+    rows = [np.zeros((0, 0), np.uint8), *(position_permutations(number, profile) for number in range(1, 231))]
     number = np.array([len(group) for group in rows])
-    image = np.zeros((number.sum(), 27), dtype=np.uint8)
-    for i, permutation in enumerate(p for group in rows for p in sorted(group)):
-        image[i, : len(permutation)] = permutation
+    image = np.concatenate([np.pad(group, ((0, 0), (0, 27 - group.shape[1]))) for group in rows])
     return Settings(first=np.cumsum(number) - number, number=number, image=image)
 
 

@@ -103,7 +103,7 @@ def shipped(variant: str, n: int) -> tuple[float, float]:
 
     model = load_model()
     batch, streams = start(n), Streams.of(0, torch.arange(n))
-    law = torch.from_numpy(model.reference.token_probability)[batch.space_group]
+    law = torch.from_numpy(model.token_law)[batch.space_group]
     n_tokens = torch.multinomial(law, 1, generator=torch.Generator().manual_seed(0)).squeeze(1)
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled="bfloat16" in variant):
         begun = time.process_time()

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from reference_model.batch import LETTERS, Batch, group_tables, site_symmetry_symbols
+from reference_model.batch import Batch, group_tables, site_symmetry_symbols
 from wyckoffkit import tables
+from wyckoffkit.spacegroup import LETTERS
 
 ROWS = list(tables.rows("wyckoff_positions"))
 OF_GROUP = {n: [row for row in ROWS if int(row["number"]) == n] for n in range(1, 231)}

@@ -15,7 +15,6 @@ from reference_model.diffusion import Diffusion
 from reference_model.likelihood import (
     Bits,
     jump_bound,
-    over_equal_settings,
     over_settings,
     rank,
     space_group_bits,
@@ -120,7 +119,6 @@ def test_settings_add_up_their_probabilities():
     summed = over_settings(bits, torch.tensor([0, 0, 1, 2]), 3)
     assert summed.bits.tolist() == [2.0, 5.0, 1.0]
     assert torch.allclose(summed.standard_error, torch.tensor([0.1 / 2**0.5, 0.2, 0.3]).double())
-    assert over_equal_settings(Bits(bits.bits[:1], bits.standard_error[:1]), torch.tensor([2])).bits.tolist() == [2.0]
 
 
 def test_the_space_group_costs_its_own_bits():

@@ -19,7 +19,7 @@ from reference_model.evaluate.compare import difference, read_evaluations
 from reference_model.extractor.weights import SHIPPED
 from reference_model.report import render
 from reference_model.report.figure import Scale, number
-from reference_model.report.periodic import place
+from reference_model.report.periodic import on_page
 from wyckoffkit import CheckpointError, DatasetError
 
 KNOWN = ("AB_cF8_225_a_b:Cl-Na", "AB_cP2_221_a_b:Cl-Cs", "AB2_cF12_225_a_c:Ca-F", "A3BC_cP5_221_c_a_b:O-Sr-Ti")
@@ -196,12 +196,12 @@ def test_no_page_is_wider_than_a_phone_and_every_chart_is_drawn(tmp_path, files,
 
 
 def test_every_element_has_its_own_place():
-    places = [place(z) for z in range(1, 119)]
+    places = [on_page(z) for z in range(1, 119)]
     assert len(set(places)) == 118
     # IUPAC's table: noble gases in column 18, alkali metals in column 1, copper above silver above gold.
-    assert {place(z)[1] for z in (2, 10, 18, 36, 54, 86, 118)} == {17}
-    assert {place(z)[1] for z in (1, 3, 11, 19, 37, 55, 87)} == {0}
-    assert len({place(z)[1] for z in (29, 47, 79, 111)}) == 1
+    assert {on_page(z)[1] for z in (2, 10, 18, 36, 54, 86, 118)} == {17}
+    assert {on_page(z)[1] for z in (1, 3, 11, 19, 37, 55, 87)} == {0}
+    assert len({on_page(z)[1] for z in (29, 47, 79, 111)}) == 1
 
 
 def test_ticks_are_round_and_within():

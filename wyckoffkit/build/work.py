@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoding import WyckoffColumns, concatenate, to_columns
+from ..encoding import COLUMN_TYPES, WyckoffColumns, concatenate, to_columns
 from ..errors import DatasetError, WyckoffkitError
 from ..protostructure import Protostructure
 from ..sources import Entry, EntryError, Record, broken_rule, read_entry
 from ..symmetry import protostructure_of
 from .options import BuildOptions
 
-_COLUMNS = ("space_group", "offset", "position", "element", "count")
 _MAX_NAME = 200
 _MAX_REASON = 1000
 """Bytes. Text columns are as wide as their longest entry, so one entry must not decide for all."""
@@ -40,7 +39,7 @@ class Shard:
 
     def to_bytes(self) -> bytes:
         """As npz."""
-        arrays: dict[str, Any] = {name: getattr(self.columns, name) for name in _COLUMNS}
+        arrays: dict[str, Any] = {name: getattr(self.columns, name) for name in COLUMN_TYPES}
         arrays |= self.texts
         arrays |= {f"property_{name}": column for name, column in self.properties.items()}
         file = io.BytesIO()
@@ -52,7 +51,7 @@ class Shard:
         """Raises DatasetError for bytes that are no shard."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                columns = WyckoffColumns(*(arrays[name] for name in _COLUMNS))
+                columns = WyckoffColumns(*(arrays[name] for name in COLUMN_TYPES))
                 texts = {name: arrays[name] for name in _TEXTS}
                 properties = {
                     name.removeprefix("property_"): arrays[name] for name in arrays if name.startswith("property_")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..encoding import WyckoffColumns
+from ..encoding import COLUMN_TYPES, WyckoffColumns
 from ..spacegroup import SpaceGroup
 
 FORMAT = "wyckoffkit-dataset"
@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 SPLITS = ("train", "validation", "test")
 """Names of the values 0, 1 and 2 of `split`."""
 
-COLUMNS = ("space_group", "offset", "position", "element", "count")
+COLUMNS = tuple(COLUMN_TYPES)
 TEXTS = ("material_id", "label")
 REJECTED_TEXTS = ("material_id", "place", "reason")
 

@@ -7,20 +7,15 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..collapse import collapses
-from ..elements import ATOMIC_NUMBER
+from ..elements import ATOMIC_NUMBER, SYMBOLS
 from ..errors import ProtostructureError
 from ..label import format_label
 from ..neutrality import balances_charges
+from ..operations import operations
+from ..periodic_table import NOBLE_GASES, place
 from ..protostructure import Protostructure
 
-_NOBLE_GASES = frozenset(["He", "Ne", "Ar", "Kr", "Xe", "Rn", "Og"])
-# First atomic numbers of the blocks of the periodic table, as IUPAC draws it with La and Ac in the f block.
-_BLOCKS = {
-    "s": (*range(1, 5), *range(11, 13), *range(19, 21), *range(37, 39), *range(55, 57), *range(87, 89)),
-    "p": (*range(5, 11), *range(13, 19), *range(31, 37), *range(49, 55), *range(81, 87), *range(113, 119)),
-    "d": (*range(21, 31), *range(39, 49), *range(71, 81), *range(103, 113)),
-    "f": (*range(57, 71), *range(89, 103)),
-}
+_NOBLE_GASES = frozenset(SYMBOLS[z] for z in NOBLE_GASES[1:])
 
 
 def elements_of(words: Iterable[str]) -> frozenset[str]:
@@ -34,9 +29,8 @@ def elements_of(words: Iterable[str]) -> frozenset[str]:
             found.add(word)
         elif word == "noble-gases":
             found |= _NOBLE_GASES
-        elif word.endswith("-block") and word[:-6] in _BLOCKS:
-            numbers = set(_BLOCKS[word[:-6]])
-            found |= {symbol for symbol, z in ATOMIC_NUMBER.items() if z in numbers}
+        elif word in ("s-block", "p-block", "d-block", "f-block"):
+            found |= {symbol for symbol, z in ATOMIC_NUMBER.items() if place(z)[2] == word[0]}
         else:
             raise ProtostructureError(f"{word!r} names no elements: write a symbol, s-block … f-block, or noble-gases")
     return frozenset(found)
@@ -107,5 +101,4 @@ class Selection:
 
 def primitive_atoms(protostructure: Protostructure) -> int:
     """Atoms in the primitive cell."""
-    lattice_points = {"P": 1, "A": 2, "C": 2, "I": 2, "R": 3, "F": 4}[protostructure.space_group.symbol[0]]
-    return protostructure.n_atoms // lattice_points
+    return protostructure.n_atoms // operations(protostructure.space_group.number).n_centrings

@@ -18,6 +18,14 @@ from .arrays import DEFAULT_N_ELEMENTS, ORBIT_ORDER, Bytes, rows_of_positions
 
 # Materials that are made into objects at a time.
 _BLOCK = 65_536
+COLUMN_TYPES = {
+    "space_group": np.uint8,
+    "offset": np.int64,
+    "position": np.uint8,
+    "element": np.uint8,
+    "count": np.uint8,
+}
+"""The columns of WyckoffColumns, in its order; files name them so."""
 ALPHABETICAL = np.argsort(np.argsort(np.array(SYMBOLS)))
 """Places of the elements in alphabetical order of their symbols, by atomic number."""
 

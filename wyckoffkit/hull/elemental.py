@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import DatasetError, RealizationError
 from ..files import replacing
@@ -27,7 +26,7 @@ from ..relax.calculators import Calculator
 from ..relax.outcome import CONVERGED, StageOptions
 from ..relax.search import crystal_fields
 from ..relax.stage import relax_crystal
-from ..symmetry.crystal import Crystal
+from ..symmetry.crystal import Crystal, lattice_of
 from .references import TOTAL, References, read_references
 
 KIND = "elements"
@@ -65,17 +64,8 @@ def _from_row(row: dict[str, str]) -> ElementalCrystal:
     protostructure = parse_label(row["label"])
     lengths, angles = ([float(x) for x in row[name].split()] for name in ("lengths", "angles"))
     parameters = np.array([[float(x) for x in triplet.split()] for triplet in row["parameters"].split(";")])
-    crystal = build(protostructure, _lattice(lengths, angles), parameters)
+    crystal = build(protostructure, lattice_of(lengths, angles), parameters)
     return ElementalCrystal(row["label"], row["structure"], primitive_cell(protostructure, crystal))
-
-
-def _lattice(lengths: list[float], angles: list[float]) -> NDArray[np.float64]:
-    """Rows are the cell vectors, a along x and b in the xy plane; lengths in Å, angles in degrees."""
-    cosines = [0.0 if angle == 90 else float(np.cos(np.radians(angle))) for angle in angles]
-    metric = np.array(
-        [[1, cosines[2], cosines[1]], [cosines[2], 1, cosines[0]], [cosines[1], cosines[0], 1]]
-    ) * np.outer(lengths, lengths)
-    return np.linalg.cholesky(metric).astype(np.float64)
 
 
 def relax_elements(

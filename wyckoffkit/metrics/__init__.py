@@ -6,7 +6,7 @@ estimate, repeats, categories, divergence: each uses those before it.
 
 from __future__ import annotations
 
-from .categories import COUNTED, CRYSTAL_SYSTEMS, DISTRIBUTIONS, Categories, categorise
+from .categories import COUNTED, DISTRIBUTIONS, Categories, categorise
 from .divergence import Divergence, chi_squared, divergence, jensen_shannon, wasserstein
 from .estimate import Estimate, Z, proportion, quantile, ratio_of_counts
 from .repeats import (
@@ -21,7 +21,6 @@ from .repeats import (
 
 __all__ = [
     "COUNTED",
-    "CRYSTAL_SYSTEMS",
     "DISTRIBUTIONS",
     "Categories",
     "Divergence",

@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 
 from ..elements import SYMBOLS
 from ..encoding import WyckoffColumns
-from ..spacegroup import SpaceGroup, WyckoffPosition
+from ..spacegroup import CRYSTAL_SYSTEMS, SpaceGroup, WyckoffPosition
 
 Counts = NDArray[np.int64]
 Pairs = tuple[Counts, Counts]
-
-CRYSTAL_SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 
 
 @dataclass(frozen=True, eq=False)

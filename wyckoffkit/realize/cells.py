@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..spacegroup import CRYSTAL_SYSTEMS
+
 Floats = NDArray[np.float64]
 
 # Natural logarithms of ratios of cell lengths are drawn within these bounds.
@@ -99,8 +101,7 @@ def _projector(crystal_system: str) -> Floats:
     return rows
 
 
-SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
-_PROJECTORS = np.stack([_projector(system) for system in SYSTEMS], axis=-1)
+_PROJECTORS = np.stack([_projector(system) for system in CRYSTAL_SYSTEMS], axis=-1)
 
 
 def allowed_strain(systems: NDArray[np.int64], tensors: Floats) -> Floats:
@@ -108,7 +109,7 @@ def allowed_strain(systems: NDArray[np.int64], tensors: Floats) -> Floats:
     above.
 
     The mean of a tensor over the point group; its trace, which would change the volume, is taken off. `systems` (L,)
-    are indices into SYSTEMS.
+    are indices into CRYSTAL_SYSTEMS.
     """
     flat = tensors.reshape(9, -1, len(systems))
     projectors = _PROJECTORS[:, :, None, systems]

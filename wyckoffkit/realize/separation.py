@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import SYSTEMS, allowed_strain
+from ..spacegroup import CRYSTAL_SYSTEMS
+from .cells import allowed_strain
 from .packing import TRANSLATIONS, Packing, combined, nearby_cells, square, times
 
 Floats = NDArray[np.float64]
@@ -62,7 +63,7 @@ def separate(starts: Sequence[Start], *, enough: float, steps: int) -> list[Sepa
     the one that had the most, as it was then. K is the same for all. Every move keeps the Wyckoff positions: the sum of
     the pushes on an atom has its site symmetry, so it lies in the position's own free directions.
     """
-    order = sorted(range(len(starts)), key=lambda i: SYSTEMS.index(starts[i].packing.crystal_system))
+    order = sorted(range(len(starts)), key=lambda i: CRYSTAL_SYSTEMS.index(starts[i].packing.crystal_system))
     found: dict[int, Separated] = {}
     for some in _side_by_side(order, [len(start.packing.usual) for start in starts]):
         found |= zip(some, _separated([starts[i] for i in some], enough, steps), strict=True)
@@ -180,7 +181,7 @@ class _Crowd:
         bounds = [*self.starts.tolist(), len(self.orbit)]
         for system, group in groupby(self.system.tolist()):
             m = n + len(list(group))
-            yield SYSTEMS[system], slice(n, m), slice(bounds[n], bounds[m])
+            yield CRYSTAL_SYSTEMS[system], slice(n, m), slice(bounds[n], bounds[m])
             n = m
 
 
@@ -238,7 +239,7 @@ def _gathered(starts: Sequence[Start]) -> _Crowd:
     own, amounts = usual[:, itself], orbits[18]
     return _Crowd(
         owner=np.arange(len(starts)),
-        system=np.array([SYSTEMS.index(start.packing.crystal_system) for start in starts]),
+        system=np.array([CRYSTAL_SYSTEMS.index(start.packing.crystal_system) for start in starts]),
         own=np.maximum.reduceat(own, first, axis=1),
         scale=np.stack([np.add.reduceat(amounts, first), _CELL_STEP / np.add.reduceat(amounts * own[0] ** 2, first)]),
         lattices=np.ascontiguousarray(np.stack([start.lattices for start in starts]).transpose(2, 3, 1, 0)),

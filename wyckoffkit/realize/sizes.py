@@ -1,10 +1,9 @@
 """How much room atoms take: radii, volumes, and the distances at which pairs of them usually stand.
 
-Radii: Cordero et al., Dalton Trans. 2832 (2008), single-bond covalent, low spin, elements 1 to 96; 2 Å beyond.
+Radii and electronegativities are those of `periodic_table`.
 Volumes: least squares over 18,559 crystals of the Materials Project within 0.1 eV/atom of its hull (MP-20 and MPTS-52,
 CC BY 4.0), additive in the elements; half of the crystals are within 6 % of the sum. Elements that fewer than five of
 them hold (He, Ne, Ar, Po, At, Rn, Fr, Ra and those past Pu) have the volume of the solid element or of a neighbour.
-Electronegativities: Pauling's scale, CRC Handbook; 2 where there is none.
 """
 
 from __future__ import annotations
@@ -14,18 +13,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-# fmt: off
-RADII: NDArray[np.float64] = np.array([
-    0,
-    .31, .28, 1.28, .96, .84, .76, .71, .66, .57, .58, 1.66, 1.41, 1.21, 1.11, 1.07, 1.05, 1.02, 1.06, 2.03, 1.76,
-    1.7, 1.6, 1.53, 1.39, 1.39, 1.32, 1.26, 1.24, 1.32, 1.22, 1.22, 1.2, 1.19, 1.2, 1.2, 1.16, 2.2, 1.95, 1.9, 1.75,
-    1.64, 1.54, 1.47, 1.46, 1.42, 1.39, 1.45, 1.44, 1.42, 1.39, 1.39, 1.38, 1.39, 1.4, 2.44, 2.15, 2.07, 2.04, 2.03,
-    2.01, 1.99, 1.98, 1.98, 1.96, 1.94, 1.92, 1.92, 1.89, 1.9, 1.87, 1.87, 1.75, 1.7, 1.62, 1.51, 1.44, 1.41, 1.36,
-    1.36, 1.32, 1.45, 1.46, 1.48, 1.4, 1.5, 1.5, 2.6, 2.21, 2.15, 2.06, 2.0, 1.96, 1.9, 1.87, 1.8, 1.69,
-    *[2.0] * 22,
-])
-"""Å, by atomic number."""
+from ..periodic_table import COVALENT_RADIUS, PAULING_ELECTRONEGATIVITY
 
+RADII: NDArray[np.float64] = np.array([0.0, *COVALENT_RADIUS[1:]])
+RADII[np.isnan(RADII)] = 2.0
+"""Å, by atomic number; 2 Å past curium."""
+
+# fmt: off
 VOLUMES: NDArray[np.float64] = np.array([
     0,
     6.2, 19.0, 12.4, 8.1, 6.2, 6.3, 6.3, 8.3, 12.2, 22.0, 21.6, 22.1, 16.4, 14.7, 16.6, 21.2, 29.4, 39.0, 39.2, 28.8,
@@ -36,17 +30,10 @@ VOLUMES: NDArray[np.float64] = np.array([
     *[30.0] * 22,
 ])
 """Å3 an atom, by atomic number."""
-
-ELECTRONEGATIVITY: NDArray[np.float64] = np.array([
-    0,
-    2.2, 2, .98, 1.57, 2.04, 2.55, 3.04, 3.44, 3.98, 2, .93, 1.31, 1.61, 1.9, 2.19, 2.58, 3.16, 2, .82, 1, 1.36, 1.54,
-    1.63, 1.66, 1.55, 1.83, 1.88, 1.91, 1.9, 1.65, 1.81, 2.01, 2.18, 2.55, 2.96, 3, .82, .95, 1.22, 1.33, 1.6, 2.16,
-    1.9, 2.2, 2.28, 2.2, 1.93, 1.69, 1.78, 1.96, 2.05, 2.1, 2.66, 2.6, .79, .89, 1.1, 1.12, 1.13, 1.14, 1.13, 1.17,
-    1.2, 1.2, 1.1, 1.22, 1.23, 1.24, 1.25, 1.1, 1.27, 1.3, 1.5, 2.36, 1.9, 2.2, 2.2, 2.28, 2.54, 2, 1.62, 2.33, 2.02,
-    2, 2.2, 2.2, .7, .9, 1.1, 1.3, 1.5, 1.38, 1.36, 1.28, *[1.3] * 24,
-])
-"""Pauling's, by atomic number."""
 # fmt: on
+
+_ELECTRONEGATIVITY: NDArray[np.float64] = np.array(PAULING_ELECTRONEGATIVITY)
+_ELECTRONEGATIVITY[np.isnan(_ELECTRONEGATIVITY)] = 2.0  # noble gases and the heaviest elements
 
 # An element is an anion (a cation) in a crystal where it is this much above (below) the mean electronegativity.
 _POLAR = 0.4
@@ -67,7 +54,7 @@ def usual_distances(elements: tuple[int, ...], amounts: tuple[float, ...]) -> ND
     The sum of covalent radii, and more between two anions or two cations.
     """
     z = np.array(elements)
-    chi = ELECTRONEGATIVITY[z]
+    chi = _ELECTRONEGATIVITY[z]
     excess = chi - np.average(chi, weights=amounts)
     apart = np.ones((len(z), len(z)))
     anion, cation = excess > _POLAR, excess < -_POLAR

@@ -12,11 +12,10 @@ import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..elements import ATOMIC_NUMBER
 from ..errors import SymmetryError
-from ..symmetry import Crystal, crystal_of
+from ..symmetry import Crystal, crystal_of, lattice_of
 
 _TOKEN = re.compile(
     r"""(?:^|(?<=\n));(.*?)\n;|'((?:[^'\n]|'(?=\S))*)'|"((?:[^"\n]|"(?=\S))*)"|(\#[^\n]*)|(\S+)""", re.DOTALL
@@ -72,7 +71,8 @@ def _without_symmetry(text: str) -> Crystal | None:
             return None  # pymatgen merges the parts of a shared site, and knows dummies
         numbers = [ATOMIC_NUMBER[match[1]] for match in symbols if match]
         coordinates = np.array([[_number(value) for value in column or []] for column in frac]).T
-        return Crystal(_lattice([_number(single[name]) for name in _CELL]), coordinates, np.array(numbers))
+        cell = [_number(single[name]) for name in _CELL]
+        return Crystal(lattice_of(cell[:3], cell[3:]), coordinates, np.array(numbers))
     except (ValueError, KeyError) as error:
         if isinstance(error, SymmetryError):
             raise
@@ -130,16 +130,6 @@ def _read_blocks(text: str) -> tuple[dict[str, str], dict[str, list[str]]]:
 def _number(text: str) -> float:
     """A CIF number; its standard uncertainty in brackets is dropped."""
     return float(text.partition("(")[0])
-
-
-def _lattice(cell: list[float]) -> NDArray[np.float64]:
-    """(3, 3) rows in Å of a, b, c (Å), α, β, γ (degrees): a along x, b in the xy plane."""
-    a, b, c = cell[:3]
-    cos_alpha, cos_beta, cos_gamma = np.cos(np.radians(cell[3:]))
-    sin_gamma = np.sqrt(1 - cos_gamma**2)
-    x, y = cos_beta, (cos_alpha - cos_beta * cos_gamma) / sin_gamma
-    z = np.sqrt(max(0.0, 1 - x * x - y * y))
-    return np.array([[a, 0, 0], [b * cos_gamma, b * sin_gamma, 0], [c * x, c * y, c * z]])
 
 
 def _by_pymatgen(text: str) -> Crystal:

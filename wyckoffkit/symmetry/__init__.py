@@ -1,6 +1,6 @@
 """From atoms in a cell to a protostructure, through moyopy or spglib."""
 
-from .crystal import Crystal, crystal_from_dict, crystal_of
+from .crystal import Crystal, crystal_from_dict, crystal_of, lattice_of
 from .known import Answer
 from .search import (
     DEFAULT_SYMPREC,
@@ -24,6 +24,7 @@ __all__ = [
     "crystal_from_dict",
     "crystal_of",
     "find_protostructure",
+    "lattice_of",
     "protostructure_of",
     "sweep_symprec",
 ]

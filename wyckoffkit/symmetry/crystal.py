@@ -79,6 +79,22 @@ class Crystal:
         return abs(determinant)
 
 
+def lattice_of(lengths: ArrayLike, angles: ArrayLike) -> NDArray[np.float64]:
+    """(3, 3) rows are the cell vectors, Å, of lengths a, b, c (Å) and angles α, β, γ (degrees).
+
+    a lies along x, b in the xy plane. Flat, or NaN, where no cell has these angles.
+    """
+    a, b, c = np.asarray(lengths, np.float64)
+    degrees = np.asarray(angles, np.float64)
+    # The cosine of 90 degrees, computed, is not 0.
+    cos_alpha, cos_beta, cos_gamma = np.where(degrees == 90, 0.0, np.cos(np.radians(degrees)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sin_gamma = np.sqrt(1 - cos_gamma**2)
+        x, y = cos_beta, (cos_alpha - cos_beta * cos_gamma) / sin_gamma
+        z = np.sqrt(np.maximum(0, 1 - x * x - y * y))
+    return np.array([[a, 0, 0], [b * cos_gamma, b * sin_gamma, 0], [c * x, c * y, c * z]])
+
+
 def _real(values: ArrayLike) -> NDArray[np.float64]:
     found = np.asarray(values)
     if found.dtype.kind == "c":
