@@ -8,6 +8,8 @@ import pickle
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
+from wyckoffkit.cli.app import app
 
 from tests.test_cli_labels import wyckoffkit
 from wyckoffkit import DatasetError, RealizationError, find_protostructure, parse_label
@@ -53,12 +55,12 @@ def elements(scale, energies):
     return References(scale, "total", entries, "elements")
 
 
-def row(label, energy, scale=MP2020, label_free=None):
+def row(label, energy, scale=MP2020):
     asked = parse_label(label)
     crystal = build(asked, 4.8 * np.eye(3), np.zeros((len(asked.orbits), 3)))
     return {
         "label": label,
-        "label_free": label_free or label,
+        "label_free": label,
         "scale": scale,
         "energy_free": energy,
         "outcome": "relaxed",
@@ -258,6 +260,33 @@ def test_the_command_places_relaxed_crystals_and_refuses_another_scale(tmp_path)
     code, _, err = wyckoffkit(*arguments)
     assert code == 1
     assert "energies of two scales say nothing about each other" in err
+
+
+def test_the_command_knows_what_is_known_what_counts_as_metastable_and_where_to_write(tmp_path):
+    with Record(tmp_path / "relaxed.jsonl", "relaxations", {}) as record:
+        record.append([row(ROCK_SALT, -3.92), row("AB_cP2_221_a_b:Ca-O", -3.97)])  # 0.08 and 0.03 above the hull
+    write_references(tmp_path / "simple.json", SIMPLE)
+    (tmp_path / "known.txt").write_text("AB_cP2_221_a_b:Ca-O\n")
+    words = ["hull", str(tmp_path / "relaxed.jsonl"), "--against", str(tmp_path / "simple.json")]
+    plain = CliRunner().invoke(app, words)
+    assert "within 0.1 eV/atom 2; of the unique ones, stable 0 and within it 2" in plain.stderr
+    words += ["--metastable", "0.05", "--known", str(tmp_path / "known.txt"), "-o", str(tmp_path / "other.jsonl")]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0
+    assert "within 0.05 eV/atom 1; of the unique and novel ones, stable 0 and within it 0" in told.stderr
+    rows = [json.loads(line) for line in (tmp_path / "other.jsonl").read_text().splitlines()]
+    assert [(placed["metastable"], placed["novel"]) for placed in rows] == [(False, True), (True, False)]
+
+
+def test_the_command_corrects_energies_and_draws_phase_diagrams_if_asked(tmp_path):
+    pytest.importorskip("matplotlib")
+    with Record(tmp_path / "relaxed.jsonl", "relaxations", {}) as record:
+        record.append([row(ROCK_SALT, -4.0, scale=PBE)])
+    words = ["hull", str(tmp_path / "relaxed.jsonl"), "--against", str(entries_file(tmp_path))]
+    assert isinstance(CliRunner().invoke(app, words).exception, DatasetError)
+    done = CliRunner().invoke(app, [*words, "--correct", "--plots", str(tmp_path / "plots")])
+    assert (done.exit_code, done.stdout.split()[-1]) == (0, ROCK_SALT)
+    assert [path.name for path in (tmp_path / "plots").iterdir()] == ["Ca-O.png"]
 
 
 def test_the_references_that_come_with_wyckoffkit_are_near_those_of_the_materials_project():
