@@ -10,6 +10,7 @@ import hashlib
 import os
 from dataclasses import dataclass, field, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +27,9 @@ from .transitions import Prior, Schedule
 
 KIND = "checkpoint"
 FORMAT_VERSION = 1
+DEFAULT = Path(__file__).resolve().parent / "weights" / "default.safetensors"
+SHIPPED = "shipped"
+"""A name for it, wherever a checkpoint is asked for."""
 
 # The columns that give rows of a network their meaning. Coordinates may be written otherwise without harm.
 _COLUMNS = ("number", "letter", "multiplicity", "site_symmetry", "dof")
@@ -103,6 +107,20 @@ def write_checkpoint(path: str | os.PathLike[str], checkpoint: Checkpoint) -> No
     if checkpoint.reweighting is not None:
         header["reweighting"] = checkpoint.reweighting.to_dict()
     write_tensors(path, KIND, FORMAT_VERSION, tensors, header)
+
+
+def checkpoint_file(path: str | os.PathLike[str] | None = None) -> Path:
+    """The file that is meant: the shipped one by default or by name, of a run folder the best checkpoint or the last.
+
+    Raises CheckpointError where nothing is shipped.
+    """
+    path = DEFAULT if path is None or str(path) == SHIPPED else Path(path)
+    if path == DEFAULT and not path.exists():
+        raise CheckpointError(f"this installation has no shipped weights ({path}); name a checkpoint")
+    if not path.is_dir():
+        return path
+    best = path / "best.safetensors"
+    return best if best.exists() else path / "checkpoint.safetensors"
 
 
 def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:

@@ -121,8 +121,7 @@ def export(
 
     from wyckoffkit.files import replacing
 
-    from .checkpoint import read_checkpoint, write_checkpoint
-    from .model import checkpoint_file
+    from .checkpoint import checkpoint_file, read_checkpoint, write_checkpoint
     from .reference import read_reference, reference_path, write_reference
 
     source = checkpoint_file(run)
@@ -167,8 +166,7 @@ def _spent(training: dict[str, Any], earlier: list[Path]) -> list[dict[str, Any]
     """What a run and those before it took, the latest first."""
     from wyckoffkit import CheckpointError
 
-    from .checkpoint import read_checkpoint
-    from .model import checkpoint_file
+    from .checkpoint import checkpoint_file, read_checkpoint
 
     spent = [training]
     for folder in earlier:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from torch import nn
 from wyckoffkit import CheckpointError, WyckoffkitError
 
 from . import sampler as samplers
-from .checkpoint import Checkpoint, diffusion_of, read_checkpoint
+from .checkpoint import Checkpoint, checkpoint_file, diffusion_of, read_checkpoint
 from .conditioning.guidance import Guided
 from .devices import available_device
 from .diffusion import Diffusion
@@ -25,7 +24,6 @@ from .reference import ReferencePack, read_reference, reference_path
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
 
-DEFAULT = Path(__file__).resolve().parent / "weights" / "default.safetensors"
 SAMPLERS = ("auto", "ancestral", "strided", "first-hitting", "jump", "count-head")
 
 
@@ -42,20 +40,6 @@ class Model:
     token_law: Array
     """p̂(n | s), (231, N + 1) float64, smoothed."""
     device: torch.device
-
-
-def checkpoint_file(path: str | os.PathLike[str] | None = None) -> Path:
-    """The file that is meant: the shipped one by default, of a run folder the best checkpoint, or the last.
-
-    Raises CheckpointError where nothing is shipped.
-    """
-    path = DEFAULT if path is None else Path(path)
-    if path == DEFAULT and not path.exists():
-        raise CheckpointError(f"this installation has no shipped weights ({path}); name a checkpoint")
-    if not path.is_dir():
-        return path
-    best = path / "best.safetensors"
-    return best if best.exists() else path / "checkpoint.safetensors"
 
 
 def load_model(path: str | os.PathLike[str] | None = None, device: str | torch.device = "cpu") -> Model:

@@ -6,7 +6,8 @@
     ```toml, json   parsed
     ```text      shown
 
-A command that shows what it prints may fail, as the reader sees it fail; one that shows nothing must succeed.
+A command that shows what it prints may fail, as the reader sees it fail; one that shows nothing, or "..." alone, must
+succeed.
 """
 
 from __future__ import annotations
@@ -113,7 +114,7 @@ def run_command(command: Command, folder: Path) -> str | None:
         timeout=COMMAND_SECONDS,
         check=False,
     )
-    if command.output:
+    if command.output.strip(".\n"):
         return None if matches(command.output, done.stdout) else f"$ {command.text}\nprints\n{done.stdout}"
     return None if done.returncode == 0 else f"$ {command.text}\nfails ({done.returncode})\n{done.stdout}"
 
@@ -128,7 +129,7 @@ def run_python(block: CodeBlock, folder: Path, namespace: dict[str, Any]) -> str
                 exec(compile(block.text, block.place, "exec"), namespace)
             return None
         example = doctest.DocTestParser().get_doctest(block.text, namespace, block.place, block.place, block.line)
-        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+        runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
         report = io.StringIO()
         runner.run(example, out=report.write, clear_globs=False)
         namespace.update(example.globs)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bz2
 import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,24 +16,19 @@ from real_structures import real_structures
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CRYSTALS = [f"crystals/{real.material_id}.cif" for real in real_structures()[:6]]
+EXAMPLES = ["labels.txt", "table.csv", "wbm.json.bz2", *CRYSTALS]
 # Pages that train, evaluate or relax: minutes.
 SLOW = {"README.md", "crystals.md", "quickstart.md", "train-on-your-crystals.md", "evaluate-other-models.md"}
 
 
 @pytest.fixture
 def newcomer(tmp_path):
-    """What the pages assume: labels.txt, table.csv, crystals/*.cif and wbm.json.bz2, all of WBM."""
-    from pymatgen.core import Structure
-
-    known = real_structures()
-    (tmp_path / "labels.txt").write_text("".join(f"{real.label}\n" for real in known[:20]))
-    rows = "".join(f"{real.material_id},{real.label}\n" for real in known)
-    (tmp_path / "table.csv").write_text(f"material_id,wyckoff_spglib\n{rows}")
-    (tmp_path / "crystals").mkdir()
-    for real in known[:6]:
-        Structure.from_dict(real.structure).to(str(tmp_path / "crystals" / f"{real.material_id}.cif"))
-    steps = {f"step_1_{i}": {"org": real.structure, "opt": real.structure} for i, real in enumerate(known)}
-    (tmp_path / "wbm.json.bz2").write_bytes(bz2.compress(json.dumps(steps).encode()))
+    """A copy of examples/, whose files the pages name."""
+    for name in EXAMPLES:
+        to = tmp_path / name
+        to.parent.mkdir(exist_ok=True)
+        shutil.copyfile(ROOT / "examples" / name, to)
     return tmp_path
 
 
@@ -50,6 +47,33 @@ def test_the_blocks_of_a_long_page_do_what_it_says(page, newcomer):
     assert not run_page(page, newcomer)
 
 
+def test_the_examples_are_the_structures_of_the_tests():
+    from pymatgen.core import Structure
+
+    from wyckoffkit import find_protostructure
+
+    folder, known = ROOT / "examples", real_structures()
+    assert (folder / "labels.txt").read_text().split() == [real.label for real in known[:20]]
+    rows = [line.split(",") for line in (folder / "table.csv").read_text().split()[1:]]
+    assert rows == [[real.material_id, real.label] for real in known]
+    steps = json.loads(bz2.decompress((folder / "wbm.json.bz2").read_bytes()))
+    assert steps == {f"step_1_{i}": {"org": r.structure, "opt": r.structure} for i, r in enumerate(known)}
+    for name, real in zip(CRYSTALS, known, strict=False):
+        assert str(find_protostructure(Structure.from_file(str(folder / name)))) == real.label, name
+
+
+def test_who_reads_one_page_after_another_in_one_folder_finds_no_file_of_another_page_in_the_way():
+    writers: dict[str, set[str]] = {}
+    for page in PAGES:
+        texts = [c.text for b in code_blocks(page) if b.language == "console" for c in commands(b)]
+        for text in texts:
+            for name in re.findall(r"(?:-o|>) (\S+)", text):
+                writers.setdefault(name.rstrip("/;"), set()).add(re.sub(r" --workers 1| +#.*", "", text))
+    clashes = {name: found for name, found in writers.items() if len(found) > 1}
+    assert len(writers) > 20
+    assert not clashes
+
+
 def block(text):
     return CodeBlock(Path("page.md"), 1, "console", text)
 
@@ -65,9 +89,10 @@ def test_what_is_shown_must_be_what_is_printed():
 
 def test_a_page_that_is_wrong_is_found_out(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("```console\n$ echo b\na\n$ false\n```\n\n```python\n>>> 1 + 1\n3\n```\n\n```\nx\n```\n")
+    console = "```console\n$ echo b\na\n$ false\n$ false\n...\n```\n\n"
+    page.write_text(f"{console}```python\n>>> 1 + 1\n3\n```\n\n```\nx\n```\n")
     assert len(code_blocks(page)) == 3
-    assert len(run_page(page, tmp_path)) == 4
+    assert len(run_page(page, tmp_path)) == 5
 
 
 def test_the_pictures_are_as_drawn_from_the_tables():

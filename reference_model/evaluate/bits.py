@@ -25,7 +25,6 @@ SCORED = 1000
 """Samples scored at most, drawn at random; as many labels of each side lie in the facts."""
 EXACT = 6
 """Jump models are summed exactly for materials of up to so many occupied slots: 2^6 network evaluations a setting."""
-SHIPPED = "shipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +55,11 @@ class Likelihoods:
 def measure_bits(
     checkpoint: Path, samples: Samples, reference: Reference, generator: np.random.Generator, *, seed: int = 0
 ) -> Likelihoods:
-    """Score samples, and what the reference keeps of both sides; `shipped` names the shipped checkpoint.
+    """Score samples, and what the reference keeps of both sides.
 
     Raises CheckpointError.
     """
-    model = load_model(None if str(checkpoint) == SHIPPED else checkpoint)
+    model = load_model(checkpoint)
     scorer = Scorer(model, seed=seed, exact=EXACT if model.checkpoint.config.objective == "jump" else 0)
     drawn = generator.permutation(len(samples.labels))[:SCORED]
     sets: dict[str, Sequence[str]] = {"samples": [samples.labels[i] for i in drawn]}

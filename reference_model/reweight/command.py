@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wyckoffkit import WyckoffkitError
 from wyckoffkit.dataset import read_dataset
 
-from ..checkpoint import write_checkpoint
-from ..model import Model, checkpoint_file, load_model
+from ..checkpoint import checkpoint_file, write_checkpoint
+from ..model import Model, load_model
 from ..reference import fingerprints, reference_path, write_reference
 from ..reweighting import Novelty
 from .fitted import Fitted, fit_weights

@@ -45,7 +45,10 @@ def main(
     ] = None,
     initialise: Annotated[
         Path | None,
-        typer.Option(help="Checkpoint of the same model to start from; without --config its model is taken."),
+        typer.Option(
+            metavar="CHECKPOINT",
+            help="Checkpoint or run of the same model, or 'shipped', to start from, its model too without --config.",
+        ),
     ] = None,
     objective: Annotated[ObjectiveName | None, typer.Option(help="What the network learns.")] = None,
     prior: Annotated[PriorName | None, typer.Option(help="What noise turns materials into.")] = None,

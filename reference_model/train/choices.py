@@ -8,7 +8,7 @@ from typing import Any
 
 from wyckoffkit import CheckpointError
 
-from ..checkpoint import read_checkpoint
+from ..checkpoint import checkpoint_file, read_checkpoint
 from ..config import ModelConfig, TrainConfig
 
 NAMES = ("paper", "released", "compact")
@@ -29,7 +29,7 @@ def choose(
     Raises CheckpointError for a file or key that means nothing.
     """
     if config is None and initialise is not None:
-        tables = {"model": read_checkpoint(initialise).config.to_dict(), "train": {}}
+        tables = {"model": read_checkpoint(checkpoint_file(initialise)).config.to_dict(), "train": {}}
     elif config is None or config in NAMES:
         tables = {"model": {"name": config or "compact"}, "train": {}}
     else:

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import torch
 from wyckoffkit import CheckpointError, DatasetError
 from wyckoffkit.files import holding
 
-from ..checkpoint import Checkpoint, read_checkpoint
+from ..checkpoint import Checkpoint, checkpoint_file, read_checkpoint
 from ..config import ModelConfig, TrainConfig
 from ..reference import ReferencePack, build_reference, write_reference
 from ..transitions import Prior
@@ -40,7 +41,7 @@ def train(
     model: ModelConfig,
     config: TrainConfig,
     *,
-    initialise: Path | None = None,
+    initialise: str | PathLike[str] | None = None,
     device: str = "cpu",
     tensorboard: bool = False,
     log: Callable[[Record], None] = lambda record: None,
@@ -48,10 +49,11 @@ def train(
 ) -> Progress:
     """Train `model` on the training split of the dataset file `data`, or continue the run in `folder`.
 
-    `initialise` is a checkpoint of the same model whose weights a new run starts from (a run that is continued has its
-    own, but must have begun so). Leaves `checkpoint.safetensors` (last), `best.safetensors` (best averaged weights by
-    validation), `reference.safetensors` (reference pack) and `log.jsonl` there; with `tensorboard` the same figures
-    in `tensorboard/`. Raises DatasetError or CheckpointError, WyckoffkitError without the tensorboard package.
+    `initialise` is a checkpoint or run of the same model, or "shipped", whose weights a new run starts from (a run
+    that is continued has its own, but must have begun so). Leaves `checkpoint.safetensors` (last), `best.safetensors`
+    (best averaged weights by validation), `reference.safetensors` (reference pack) and `log.jsonl` there; with
+    `tensorboard` the same figures in `tensorboard/`. Raises DatasetError or CheckpointError, WyckoffkitError without
+    the tensorboard package.
     """
     from wyckoffkit.dataset import read_dataset
 
@@ -61,7 +63,8 @@ def train(
     chosen = dataset.indices("train")
     if len(chosen) == 0:
         raise DatasetError(f"{data}: no material is in the training split")
-    begun_with = read_checkpoint(initialise) if initialise is not None else None
+    initialise = None if initialise is None else checkpoint_file(initialise)
+    begun_with = None if initialise is None else read_checkpoint(initialise)
     condition = None
     if model.condition:
         condition = told_property(data, dataset, model.condition)[chosen]

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
+from reference_model.checkpoint import SHIPPED
 from reference_model.evaluate.against import read_against
 from reference_model.evaluate.app import _without_nan, _write
-from reference_model.evaluate.bits import SHIPPED
 from reference_model.evaluate.compare import Row, html_table, plots, read_evaluations, rows, with_interval
 from reference_model.evaluate.controls import write_controls
 from reference_model.evaluate.measure import evaluate

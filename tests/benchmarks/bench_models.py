@@ -17,8 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reference_model.checkpoint import FORMAT_VERSION, KIND
-from reference_model.model import DEFAULT
+from reference_model.checkpoint import DEFAULT, FORMAT_VERSION, KIND
 from reference_model.tensorfile import read_tensors
 
 THEIRS = "--prior zeros --weighting variable --batch-size 256 --lr 0.001 --set train.validation_materials=500"

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from reference_model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from reference_model.checkpoint import DEFAULT, Checkpoint, checkpoint_file, read_checkpoint, write_checkpoint
 from reference_model.config import ModelConfig
 from reference_model.network import build_network
 from reference_model.tensorfile import CONTENT, HEADER_KEY, SEALED, content_digest, read_tensors, write_tensors
@@ -91,6 +91,13 @@ def test_a_half_precision_export_is_read_back_into_a_float32_network(checkpoint,
     write_checkpoint(tmp_path / "half.safetensors", checkpoint.exported(torch.bfloat16))
     network = read_checkpoint(tmp_path / "half.safetensors").network()
     assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+def test_the_shipped_checkpoint_has_a_name_and_of_a_run_the_best_is_meant(tmp_path):
+    assert checkpoint_file() == checkpoint_file("shipped") == DEFAULT
+    assert checkpoint_file(tmp_path) == tmp_path / "checkpoint.safetensors"
+    (tmp_path / "best.safetensors").touch()
+    assert checkpoint_file(tmp_path) == tmp_path / "best.safetensors"
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(checkpoint, tmp_path, monkeypatch):

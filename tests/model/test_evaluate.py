@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from reference_model.checkpoint import DEFAULT
 from reference_model.evaluate.app import app
-from reference_model.model import DEFAULT
 from reference_model.reference import build_reference, write_reference
 from wyckoffkit import parse_label
 from wyckoffkit.encoding import to_columns

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from reference_model.checkpoint import DEFAULT, SHIPPED
 from reference_model.evaluate.against import FACTS, WEIGHTS, read_against
-from reference_model.evaluate.bits import SHIPPED, measure_bits
+from reference_model.evaluate.bits import measure_bits
 from reference_model.evaluate.facts import REPEATS, read_facts, write_facts
 from reference_model.evaluate.lines import (
     AMONG_NOVEL,
@@ -22,7 +23,6 @@ from reference_model.evaluate.samples import collect
 from reference_model.evaluate.shares import MEMORY, NEW_PROTOTYPES, known_among, shares
 from reference_model.evaluate.trainingset import of_samples
 from reference_model.extractor.known import KNOWN
-from reference_model.model import DEFAULT
 from wyckoffkit import CheckpointError, parse_label
 
 MATERIALS = [parse_label(label) for label, _ in KNOWN]

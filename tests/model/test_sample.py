@@ -308,7 +308,7 @@ def test_the_figures_count_what_was_written(jump_run, tmp_path):
 
 
 def test_weights_that_are_not_shipped_are_missed_in_a_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr("reference_model.model.DEFAULT", tmp_path / "none.safetensors")
+    monkeypatch.setattr("reference_model.checkpoint.DEFAULT", tmp_path / "none.safetensors")
     with pytest.raises(CheckpointError, match="no shipped weights"):
         load_model()
 
