@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each module imports only from those before it (DESIGN.md, layout).
 ORDER = {
     "wyckoffkit": (
-        "errors interrupts commandline commandhelp files tables elements periodic_table spacegroup operations "
+        "errors interrupts commandline commandhelp files cluster tables elements periodic_table spacegroup operations "
         "protostructure canonical label_rules label repair wren collapse enumeration symmetry comparison "
         "supergroup subgroups encoding dense canonical_columns textlines csvrows spool dataset tensorfile sources "
         "build realize relax hull neutrality discover metrics "

@@ -57,3 +57,8 @@ def test_a_cluster_without_dask_or_without_an_address_is_one_sentence(tmp_path):
         assert code == 1
         assert len(err.splitlines()) == 1
         assert "is not a scheduler's address" in err or "pip install 'wyckoffkit[distributed]'" in err
+    (tmp_path / "labels.txt").write_text("AB_cF8_225_a_b:Ca-O\n")
+    arguments = (tmp_path / "labels.txt", "-o", tmp_path / "x.h5", "--scheduler", "nonsense://nowhere")
+    code, _, err = wyckoffkit("build-dataset", *arguments)
+    assert code == 1
+    assert "is not a scheduler's address" in err or "pip install 'wyckoffkit[distributed]'" in err

@@ -13,7 +13,7 @@ from real_structures import PATH, real_structures
 from wyckoffkit.build import BuildOptions, build_dataset, cluster
 from wyckoffkit.build.pool import run
 from wyckoffkit.build.work import Shard
-from wyckoffkit.errors import DatasetError
+from wyckoffkit.errors import WyckoffkitError
 from wyckoffkit.sources import Entry
 
 distributed = pytest.importorskip("distributed")
@@ -55,6 +55,6 @@ def test_an_entry_that_kills_or_hangs_the_workers_of_a_cluster_is_rejected_alone
 
 
 def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "_PATIENCE", 1)
-    with pytest.raises(DatasetError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:1"):
+    monkeypatch.setattr("wyckoffkit.cluster._PATIENCE", 1)
+    with pytest.raises(WyckoffkitError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:1"):
         list(cluster.run_on_cluster(iter([]), BuildOptions(), "tcp://127.0.0.1:1", 60))

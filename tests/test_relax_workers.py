@@ -16,10 +16,11 @@ import pytest
 
 from tests.test_realize import generator
 from tests.test_relax import FAST, METALS
-from wyckoffkit import RealizationError, find_protostructure, parse_label
+from wyckoffkit import RealizationError, WyckoffkitError, find_protostructure, parse_label
 from wyckoffkit.discover import DiscoverOptions, discover
 from wyckoffkit.hull import Hull, Reference, References
 from wyckoffkit.realize import RealizeOptions, realize, realize_many
+from wyckoffkit.realize.cluster import on_cluster
 from wyckoffkit.relax import RelaxOptions, StageOptions, calculator_named, relax_crystal, relax_many, torchsim, workers
 from wyckoffkit.relax.descent import _Path, descend
 from wyckoffkit.relax.evaluate import evaluate
@@ -156,6 +157,18 @@ def metals():
     return References(calculator_named("emt").scale, "total", entries, "metals")
 
 
+def test_of_a_chunk_that_kills_the_workers_each_label_is_tried_alone(monkeypatch):
+    def scattered(work, take, address):
+        while (task := take()) is not None:
+            yield task, None if "bad" in task else work(task)
+
+    monkeypatch.setattr("wyckoffkit.realize.cluster.scattered", scattered)
+    chunks = iter([["a", "b"], ["c", "bad", "d"], ["e"]])
+    found = list(on_cluster("".join, chunks, "tcp://nowhere:1"))
+    died = "the workers of the cluster died on it"
+    assert found == [(["a", "b"], "ab"), (["c"], "c"), (["bad"], died), (["d"], "d"), (["e"], "e")]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # distributed's own warnings
 def test_a_cluster_gives_the_crystals_that_one_process_gives(tmp_path):
@@ -181,8 +194,8 @@ def test_a_cluster_gives_the_crystals_that_one_process_gives(tmp_path):
 @pytest.mark.filterwarnings("ignore")
 def test_a_scheduler_that_is_not_there_is_an_error(tmp_path, monkeypatch):
     pytest.importorskip("distributed", reason="needs the extra distributed")
-    monkeypatch.setattr("wyckoffkit.realize.cluster._PATIENCE", 1)
-    with pytest.raises(RealizationError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:1"):
+    monkeypatch.setattr("wyckoffkit.cluster._PATIENCE", 1)
+    with pytest.raises(WyckoffkitError, match=r"no dask scheduler answers at tcp://127\.0\.0\.1:1"):
         list(realize_many([parse_label(METAL)], tmp_path, RealizeOptions(), scheduler="tcp://127.0.0.1:1"))
 
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False  # see `wyckoffkit`: until this module is there, an interrupt is a traceback
 if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
     from typing import Any
 
 EXIT_CODE = 130  # 128 + SIGINT, as shells say it
@@ -142,3 +143,16 @@ def starting_workers() -> Iterator[None]:
             yield
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def started_worker(serve: Callable[..., None], *arguments: Any) -> tuple[Any, Connection]:
+    """A process that runs `serve(pipe, *arguments)` and never hears of Ctrl-C, and our end of its pipe."""
+    from multiprocessing import get_context
+
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, *arguments), daemon=True)
+    with starting_workers():
+        process.start()
+    theirs.close()
+    return process, ours

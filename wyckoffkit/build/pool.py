@@ -13,7 +13,7 @@ from ctypes import c_int64
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from ..interrupts import starting_workers
+from ..interrupts import started_worker
 from ..sources import Entry
 from ..symmetry import KNOWN, Answer
 from .options import BuildOptions
@@ -84,15 +84,8 @@ class _Worker:
         self._start()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._current: Any = context.RawValue(c_int64, -1)
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, self._labour, self._options, self._current), daemon=True
-        )
-        with starting_workers():
-            self._process.start()
-        theirs.close()
+        self._current: Any = multiprocessing.get_context("spawn").RawValue(c_int64, -1)
+        self._process, self.connection = started_worker(_serve, self._labour, self._options, self._current)
         self.sentinel = self._process.sentinel
 
     def give(self, task: Task | None) -> None:

@@ -8,7 +8,6 @@ Commun. 261, 107810 (2021).
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import RealizationError
-from ..interrupts import starting_workers
+from ..interrupts import started_worker
 from ..label import format_label, parse_label
 from ..protostructure import Protostructure
 from .cells import standard_orientation
@@ -127,12 +126,7 @@ class PyxtalEngine:
     def _started(self) -> Connection:
         if self._connection is not None:
             return self._connection
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with starting_workers():
-            self._process.start()
-        theirs.close()
+        self._process, self._connection = started_worker(_serve)
         if not self._connection.poll(_START_TIMEOUT):
             self.close()
             raise RealizationError(f"PyXtal was not imported within {_START_TIMEOUT:g} s")

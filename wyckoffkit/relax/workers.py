@@ -6,7 +6,6 @@ that label's row says so, and of several each is done again alone, so that none 
 
 from __future__ import annotations
 
-import multiprocessing
 import sys
 import time
 from collections import deque
@@ -14,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
-from ..interrupts import starting_workers
+from ..interrupts import started_worker
 from ..label import format_label
 from ..protostructure import Protostructure
 from ..realize.record import Row
@@ -72,12 +71,7 @@ class _Worker:
         self._start()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, *self._arguments), daemon=True)
-        with starting_workers():
-            self._process.start()
-        theirs.close()
+        self._process, self.connection = started_worker(_serve, *self._arguments)
         self.sentinel = self._process.sentinel
         self._heard: float | None = None  # nothing before it has imported everything and loaded the model
 
