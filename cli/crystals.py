@@ -13,7 +13,7 @@ import typer
 from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.interrupts import how_to_go_on
 
-from .options import LabelFile, Rejections, label_lines
+from .options import LabelFile, Rejections, protostructures
 
 if TYPE_CHECKING:
     from wyckoffkit.protostructure import Protostructure
@@ -67,12 +67,12 @@ def realize(
 
     options = RealizeOptions(seed, copies, engine, trials, symprec, timeout)
     rejections = Rejections()
-    protostructures = list(_parsed(file, rejections))
+    wanted = [protostructure for *_, protostructure in protostructures(file, rejections)]
     failed: list[dict[str, Any]] = []
     realized = 0
-    with progress_bar("realizing", len(dict.fromkeys(protostructures)) * copies) as advance:
+    with progress_bar("realizing", len(dict.fromkeys(wanted)) * copies) as advance:
         chosen = [name.strip() for name in formats.split(",") if name.strip()]
-        for rows in realize_many(protostructures, output, options, formats=chosen, jobs=jobs, scheduler=scheduler):
+        for rows in realize_many(wanted, output, options, formats=chosen, jobs=jobs, scheduler=scheduler):
             if rows[-1]["outcome"] == "accepted":
                 realized += 1
             else:
@@ -136,12 +136,12 @@ def relax(
         symprec=symprec,
     )
     rejections = Rejections()
-    protostructures = list(dict.fromkeys(_labels_of(source, rejections)))
+    wanted = list(dict.fromkeys(_labels_of(source, rejections)))
     failed: list[dict[str, Any]] = []
     kept = relaxed = 0
-    with progress_bar("relaxing", len(protostructures)) as advance:
+    with progress_bar("relaxing", len(wanted)) as advance:
         for row in relax_many(
-            protostructures,
+            wanted,
             output,
             options,
             calculator=calculator,
@@ -183,7 +183,7 @@ def _labels_of(source: Path, rejections: Rejections) -> Iterator[Protostructure]
             rejections.accepted += 1
             yield realization.protostructure
     else:
-        yield from _parsed(source, rejections)
+        yield from (protostructure for *_, protostructure in protostructures(source, rejections))
 
 
 def tell(failed: list[dict[str, Any]], record: Path) -> None:
@@ -191,14 +191,6 @@ def tell(failed: list[dict[str, Any]], record: Path) -> None:
         typer.echo(f"{row['label']}: {row['outcome']}: {row['reason']}", err=True)
     if len(failed) > _SHOWN:
         typer.echo(f"… and {len(failed) - _SHOWN} more, with their reasons in {record}", err=True)
-
-
-def _parsed(file: Path, rejections: Rejections) -> Iterator[Protostructure]:
-    name = "<stdin>" if str(file) == "-" else str(file)
-    for number, text in label_lines(file, rejections):
-        protostructure = rejections.parse(text, f"{name}:{number}")
-        if protostructure is not None:
-            yield protostructure
 
 
 @contextmanager

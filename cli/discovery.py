@@ -16,7 +16,7 @@ from wyckoffkit.interrupts import how_to_go_on, starting_workers
 
 from .crystals import Batch, Jobs, OutputFolder, Scheduler, progress_bar, rest_of, tell
 from .hulls import Against, Elements, Scale, hull_of
-from .options import Rejections, label_lines
+from .options import Rejections, protostructures
 
 if TYPE_CHECKING:
     from wyckoffkit.discover import Judge
@@ -142,10 +142,7 @@ def _words(text: str) -> list[str]:
 
 def _parsed(labels: Path | None, sampler: list[str], rejections: Rejections) -> Iterator[Protostructure]:
     if labels is not None:
-        for number, text in label_lines(labels, rejections):
-            protostructure = rejections.parse(text, f"{labels}:{number}")
-            if protostructure is not None:
-                yield protostructure
+        yield from (protostructure for *_, protostructure in protostructures(labels, rejections))
         return
     # The model is a program of its own; its labels come through a pipe, as a person would have them.
     command = [sys.executable, "-m", "reference_model.sample", *sampler]

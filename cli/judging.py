@@ -1,13 +1,12 @@
 """What the reference model says of candidates: how likely they are, their predicted energy, and what it was trained on.
 
-The model is a program of its own (and not held to the types of this one), so it is imported by name, and late.
+Imported late: the model needs PyTorch, which the toolkit does without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
 
 from wyckoffkit.discover import Candidate
 from wyckoffkit.encoding import to_columns
@@ -15,20 +14,27 @@ from wyckoffkit.errors import ProtostructureError, RealizationError
 from wyckoffkit.label import parse_label
 from wyckoffkit.protostructure import Protostructure
 
+if TYPE_CHECKING:
+    from reference_model.model import Model
 
-def _load_model() -> Any:
+
+def _load_model() -> Model:
     try:
-        return import_module("reference_model.model").load_model()
+        from reference_model.model import load_model
     except ImportError as error:
         raise RealizationError(
             f"candidates are sampled and ranked with PyTorch: pip install 'wyckoffkit[model]' ({error})"
         ) from None
+    return load_model()
 
 
 def judge(protostructures: Sequence[Protostructure]) -> list[Candidate]:
     """Bits a material by the shipped model, formation energies by the shipped Wrenformer; None beyond their reach."""
     model = _load_model()
-    scorer = import_module("reference_model.score").Scorer(model)
+    from reference_model.extractor.weights import read_extractor
+    from reference_model.score import Scorer
+
+    scorer = Scorer(model)
 
     def within(protostructure: Protostructure) -> bool:
         try:
@@ -39,7 +45,7 @@ def judge(protostructures: Sequence[Protostructure]) -> list[Candidate]:
 
     scored = [p for p in protostructures if within(p)]
     bits = {p: score.bits for p, score in zip(scored, scorer.score(scored), strict=True)}
-    extractor = import_module("reference_model.extractor.weights").read_extractor()
+    extractor = read_extractor()
     energies = extractor.embed(to_columns(p.canonical(extractor.profile) for p in protostructures)).energy.tolist()
     return [
         Candidate(p, bits.get(p), energy if energy == energy else None)
@@ -56,9 +62,10 @@ class TrainingSet(Collection[str]):
         self._profile: str = model.checkpoint.profile
 
     def __contains__(self, label: object) -> bool:
-        reference = import_module("reference_model.reference")
+        from reference_model.reference import contains, fingerprints
+
         canonical = str(parse_label(str(label)).canonical(self._profile))
-        return bool(reference.contains(self._fingerprints, reference.fingerprints([canonical]))[0])
+        return bool(contains(self._fingerprints, fingerprints([canonical]))[0])
 
     def __len__(self) -> int:
         return len(self._fingerprints)

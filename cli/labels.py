@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +10,10 @@ import typer
 
 from wyckoffkit.commandhelp import CommandApp
 
-from .options import Column, Json, LabelFile, LabelWords, Profile, Rejections, label_lines, label_words
+from .options import Column, Json, LabelFile, LabelWords, Profile, Rejections, label_words, protostructures
 
 if TYPE_CHECKING:
     from wyckoffkit.protostructure import Protostructure, Prototype
-
-CHUNK = 65_536
 
 
 def register(app: CommandApp) -> None:
@@ -69,16 +66,11 @@ def _accepted(
     from wyckoffkit.encoding import check_encodable
     from wyckoffkit.errors import ProtostructureError
 
-    name = "<stdin>" if str(file) == "-" else str(file)
-    for number, text in label_lines(file, rejections, column):
-        protostructure = rejections.parse(text, f"{name}:{number}")
-        if protostructure is None:
-            continue
+    for where, text, protostructure in protostructures(file, rejections, column):
         try:
             check_encodable(protostructure, n_elements)
         except ProtostructureError as error:
-            rejections.accepted -= 1
-            rejections.reject(f"{name}:{number}", error)
+            rejections.take_back(where, error)
             continue
         yield text, protostructure
 
@@ -207,11 +199,8 @@ def validate(file: LabelFile, column: Column = None) -> None:
     Example: wyckoffkit validate labels.txt
     """
     rejections = Rejections()
-    name = "<stdin>" if str(file) == "-" else str(file)
-    lines = label_lines(file, rejections, column)
-    while chunk := list(islice(lines, CHUNK)):
-        for number, text in chunk:
-            rejections.parse(text, f"{name}:{number}")
+    for _ in protostructures(file, rejections, column):
+        pass
     rejections.finish("valid")
     typer.echo(f"{rejections.accepted} valid labels")
 

@@ -73,6 +73,17 @@ def _check_not_a_table(path: Path, first: str) -> None:
         )
 
 
+def protostructures(
+    file: Path, rejections: Rejections, column: str | None = None
+) -> Iterator[tuple[str, str, Protostructure]]:
+    """(where, text, protostructure) of each label in a file or a table's column; the others are told."""
+    name = "<stdin>" if str(file) == "-" else str(file)
+    for number, text in label_lines(file, rejections, column):
+        protostructure = rejections.parse(text, f"{name}:{number}")
+        if protostructure is not None:
+            yield f"{name}:{number}", text, protostructure
+
+
 def label_words(words: list[str], rejections: Rejections, column: str | None = None) -> Iterator[tuple[str, str]]:
     """(where, label) of labels given as arguments, in files or, for '-', on stdin; with a column, in tables."""
     for word in words:
@@ -117,6 +128,11 @@ class Rejections:
         """Report one rejected row."""
         self.rejected += 1
         typer.echo(f"{where}: {error}" if where else str(error), err=True)
+
+    def take_back(self, where: str, error: Exception) -> None:
+        """Report a row that was accepted, and cannot be used after all."""
+        self.accepted -= 1
+        self.reject(where, error)
 
     def finish(self, verb: str) -> None:
         """Sum up on stderr where anything was rejected, and exit 1."""

@@ -12,7 +12,7 @@ import typer
 
 from wyckoffkit.commandhelp import CommandApp
 
-from .options import Column, Engine, Json, LabelWords, Profile, Rejections, Symprec, label_lines, label_words
+from .options import Column, Engine, Json, LabelWords, Profile, Rejections, Symprec, label_words, protostructures
 
 if TYPE_CHECKING:
     from wyckoffkit.protostructure import Protostructure
@@ -45,8 +45,7 @@ def collapse(labels: LabelWords, profile: Profile = "pymatgen", as_json: Json = 
         try:
             found = format_label(supergroup_of(protostructure, profile=profile))
         except SymmetryError as error:
-            rejections.accepted -= 1
-            rejections.reject(where, error)
+            rejections.take_back(where, error)
             continue
         if as_json:
             import json
@@ -126,14 +125,12 @@ def parents(
 
     child = parse_label(label)
     rejections = Rejections()
-    for number, text in label_lines(among, rejections, column):
-        candidate = rejections.parse(text, f"{among}:{number}")
+    for where, text, candidate in protostructures(among, rejections, column):
         try:
-            if candidate is not None and is_distortion_of(child, candidate):
+            if is_distortion_of(child, candidate):
                 typer.echo(text)
         except SymmetryError as error:
-            rejections.accepted -= 1
-            rejections.reject(f"{among}:{number}", error)
+            rejections.take_back(where, error)
     rejections.finish("compared")
 
 
