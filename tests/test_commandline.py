@@ -67,6 +67,14 @@ def test_a_full_disk_behind_stdout_is_a_sentence():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", ["--help", "spacegroup 225", f"validate {LABELS}", f"show {LABELS}", "enumerate TiO2"]
+)
+def test_a_reader_that_goes_away_is_no_error(command):
+    done = run(f"{TOOL} {command} | true; exit ${{PIPESTATUS[0]}}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_reader_that_goes_away_is_told_nothing():
     many = " ".join([str(LABELS)] * 20)  # more than a pipe holds
     done = run(f"cat {many} | {TOOL} canonicalize - | head -n 1")

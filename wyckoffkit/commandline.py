@@ -38,9 +38,11 @@ def named_errors(command: str) -> Iterator[None]:
     except WyckoffkitError as error:
         stop(command, str(error))
     except BrokenPipeError:
-        # Nothing more can be flushed to it, so the interpreter must not try.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
+        leave_unheard()
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # typer leaves with 1 then
+            leave_unheard()
+        raise
     except MemoryError as error:
         stop(command, f"out of memory{f' ({error})' if str(error) else ''}; give it less at once, or more memory")
     except OSError as error:
@@ -50,6 +52,12 @@ def named_errors(command: str) -> Iterator[None]:
         if package not in EXTRAS:
             raise
         stop(command, f"needs {package}, which is not installed: pip install 'wyckoffkit[{EXTRAS[package]}]'")
+
+
+def leave_unheard() -> NoReturn:
+    """Leave with exit code 0: who read the output has gone. Nothing more can be flushed, so nothing must try."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    raise SystemExit(0) from None
 
 
 def system_message(error: OSError) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as type checkers know it; typing takes its time
 
-__all__ = ["Sample", "iterate", "sample"]
+__all__ = ["Conditions", "Sample", "iterate", "sample"]
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from .asked import iterate, sample
+    from .asked import Conditions, iterate, sample
     from .draw import Sample
 
 
@@ -23,3 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(asked, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -151,10 +151,40 @@ def iterate(
     )
 
 
-def sample(n: int, checkpoint: str | os.PathLike[str] | None = None, **options: Any) -> list[Sample]:
-    """n samples of a checkpoint (the shipped one by default), those of the command; options as for `iterate`.
+def sample(
+    n: int,
+    checkpoint: str | os.PathLike[str] | None = None,
+    *,
+    seed: int = 0,
+    sampler: str = "auto",
+    n_steps: int = 100,
+    batch_size: int = 512,
+    distinct: bool = False,
+    space_groups: Sequence[int] | None = None,
+    elements: str | None = None,
+    require: str | None = None,
+    forbid: str | None = None,
+    chemical_system: str | None = None,
+    composition: str | None = None,
+    anonymous: str | None = None,
+    max_atoms: int | None = None,
+    sites: str | None = None,
+    prototype: str | None = None,
+    no_collapse: bool = False,
+    charge_neutral: bool = False,
+    e_form: str | float | None = None,
+    guidance: float | None = None,
+    novel_only: bool = False,
+    reweight: bool | None = None,
+    device: str = "cpu",
+) -> list[Sample]:
+    """n samples of a checkpoint (the shipped one by default), those of the command.
+
+    From `space_groups` on, the options are the conditions that `Conditions` explains, the others those of `iterate`.
 
     >>> [s.label for s in sample(1, composition="NaCl", space_groups=[225])]
     ['AB_cF8_225_a_b:Cl-Na']
     """
-    return list(iterate(load_model(checkpoint), n, **options))
+    options = locals()  # all of them, by name
+    n, checkpoint, device = (options.pop(name) for name in ("n", "checkpoint", "device"))
+    return list(iterate(load_model(checkpoint, device), n, **options))

@@ -137,7 +137,7 @@ def _lines(path: Path) -> Iterator[Iterator[str]]:
     if str(path) == "-":
         yield iter(sys.stdin)
         return
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise DatasetError(f"{path} is a folder, expected a file" if path.is_dir() else f"{path}: no such file")
     if path.suffix == ".h5":
         yield iter(_held_out(path))
@@ -199,7 +199,7 @@ def _bar(console: Console, path: Path) -> Iterator[Callable[[int], None]]:
 
 
 def _count_lines(path: Path) -> int | None:
-    if str(path) == "-" or path.suffix == ".h5":
+    if not path.is_file() or path.suffix == ".h5":  # a pipe is read once
         return None
     with open_lines(path) as lines:
         return sum(1 for line in lines if line.strip())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib
+import inspect
 import io
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -15,8 +17,8 @@ from small_materials import small_materials
 
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.model import load_model
+from reference_model.sample import Conditions, iterate, sample
 from reference_model.sample import command as module
-from reference_model.sample import iterate, sample
 from reference_model.sample.command import run
 from reference_model.sample.draw import draw_from, has_label
 from reference_model.train import train
@@ -305,6 +307,27 @@ def test_the_figures_count_what_was_written(jump_run, tmp_path):
     assert text.startswith("50 samples in ")
     assert f"unique {100 * len({r['label'] for r in rows}) / 50:.1f} %" in text
     assert f"novel {100 * sum(int(r['novel']) for r in rows) / 50:.1f} %" in text
+
+
+def test_sample_names_every_option_of_iterate_and_every_condition_as_they_do():
+    given = dict(inspect.signature(sample).parameters)
+    for name in ("n", "checkpoint", "device"):
+        del given[name]
+    for field in fields(Conditions):
+        parameter = given.pop(field.name)
+        assert (parameter.annotation, parameter.default) == (field.type, field.default), field.name
+    stream = dict(inspect.signature(iterate).parameters)
+    for name in ("model", "n", "first", "seen", "tally", "fulfilment", "progress", "conditions"):
+        del stream[name]
+    assert given == stream
+
+
+@pytest.mark.parametrize("name", ["sample", "score", "train", "evaluate"])
+def test_what_a_package_offers_is_completed_by_a_shell(name):
+    module = importlib.import_module(f"reference_model.{name}")
+    assert set(module.__all__) <= set(dir(module))
+    for offered in module.__all__:
+        assert getattr(module, offered).__doc__
 
 
 def test_weights_that_are_not_shipped_are_missed_in_a_sentence(monkeypatch, tmp_path):
