@@ -236,7 +236,8 @@ def _repaired(text: str) -> tuple[str, tuple[str, ...]]:
 
     from wyckoffkit.errors import LabelError
     from wyckoffkit.label import format_label
-    from wyckoffkit.repair import parse_lenient, parse_lenient_prototype, repair_label
+    from wyckoffkit.lenient import parse_lenient, parse_lenient_prototype
+    from wyckoffkit.repair import repair_label
     from wyckoffkit.wren import parse_wren
 
     if "@" in text:

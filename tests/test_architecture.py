@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = {
     "wyckoffkit": (
         "errors interrupts commandline commandhelp files cluster tables elements periodic_table spacegroup operations "
-        "protostructure canonical label_rules label repair wren collapse enumeration symmetry comparison "
+        "protostructure canonical label_rules label lenient repair wren collapse enumeration symmetry comparison "
         "supergroup subgroups encoding dense canonical_columns textlines csvrows spool dataset tensorfile sources "
         "build realize relax hull neutrality discover metrics "
     ).split(),

@@ -14,7 +14,7 @@ from wyckoffkit import LabelError, Orbit, Protostructure, SpaceGroup, format_lab
 from wyckoffkit import label as reading
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.label import parse_prototype
-from wyckoffkit.repair import parse_lenient
+from wyckoffkit.lenient import parse_lenient
 
 # Ekström Kelvinius et al. 2025, Table 4 of the preprint.
 PAPER_LABELS = """

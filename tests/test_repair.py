@@ -12,7 +12,8 @@ from tests.strategies import protostructures
 from tests.test_label import PAPER_LABELS
 from wyckoffkit import LabelError, format_label, parse_label
 from wyckoffkit.label import parse_prototype
-from wyckoffkit.repair import parse_lenient, parse_lenient_prototype, repair_candidates, repair_label
+from wyckoffkit.lenient import parse_lenient, parse_lenient_prototype
+from wyckoffkit.repair import repair_candidates, repair_label
 
 MANGLINGS = {
     "separators lost": lambda label: re.sub("_", "", label),

@@ -25,8 +25,9 @@ with atheris.instrument_imports(include=["wyckoffkit"]):
     from wyckoffkit.encoding import check_encodable, decode, encode
     from wyckoffkit.errors import LabelError, ProtostructureError
     from wyckoffkit.label import format_label, parse_label, parse_prototype
+    from wyckoffkit.lenient import parse_lenient
     from wyckoffkit.protostructure import Protostructure
-    from wyckoffkit.repair import parse_lenient, repair_candidates
+    from wyckoffkit.repair import repair_candidates
     from wyckoffkit.wren import format_wren, parse_wren
 
 LABELS = Path(__file__).resolve().parents[1] / "data" / "wbm_labels.txt"

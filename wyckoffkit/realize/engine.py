@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from ..elements import ATOMIC_NUMBER
 from ..protostructure import Protostructure
 from .cells import draw_shapes, standard_orientation, unit_lattices
+from .crowd import Start
 from .orbits import occupied
 from .packing import Packing
-from .separation import Separated, Start, separate
+from .separation import Separated, separate
 from .sizes import RADII, usual_distances, volume_of
 from .trial import (
     ACCEPTED,
