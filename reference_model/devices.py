@@ -1,4 +1,4 @@
-"""The device that a name means, if this machine has it."""
+"""The device that a name means, if this machine has it, and what it is good at."""
 
 from __future__ import annotations
 
@@ -17,3 +17,10 @@ def available_device(name: str | torch.device) -> torch.device:
         reason = (str(error).strip().splitlines() or ["unknown"])[0]
         raise WyckoffkitError(f"the device {str(name)!r} cannot be used here: {reason}") from None
     return device
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Does the device multiply bfloat16 matrices in hardware?"""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())

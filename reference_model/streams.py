@@ -33,6 +33,17 @@ def _mix(x: Tensor) -> Tensor:
     return x ^ _shifted(x, 31)
 
 
+def mixed_seed(*numbers: int) -> int:
+    """One 63-bit seed from several integers, by the same generator, for those of PyTorch."""
+    state = 0
+    for number in numbers:
+        state = (state ^ number) + 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
+        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
+        state ^= state >> 31
+    return state >> 1
+
+
 class Draw(IntEnum):
     """What a uniform number is for; each purpose has numbers of its own within a step."""
 

@@ -4,7 +4,8 @@
 condition. Masking alone would not: it forgets how much probability each masked choice threw away.
 """
 
-from .particles import Conditioned, Laws, sample_request
-from .request import Request
+from .opening import opening
+from .particles import Conditioned, Filter, NoneMet, sample_request
+from .request import Laws, Request
 
-__all__ = ["Conditioned", "Laws", "Request", "sample_request"]
+__all__ = ["Conditioned", "Filter", "Laws", "NoneMet", "Request", "opening", "sample_request"]

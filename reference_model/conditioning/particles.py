@@ -14,48 +14,31 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from wyckoffkit.encoding import WyckoffColumns
 from wyckoffkit.errors import WyckoffkitError
 
 from ..batch import Batch
 from ..sampler import replaced, select
 from ..streams import Draw, Streams
 from .constraints import Constraint
+from .opening import first_particles, outlook_of
 from .proposal import Proposal, propose
-from .request import Request
-from .resampling import effective_ancestors, resampled, systematic
-from .sites import meets, site_order
+from .request import Laws, Request
+from .resampling import Particles, effective_ancestors, resampled, systematic
+from .sites import meets
 
-if TYPE_CHECKING:
-    import numpy as np
-
-    from wyckoffkit.encoding import WyckoffColumns
-
-    Filter = Callable[[WyckoffColumns], np.ndarray[Any, np.dtype[Any]]]
-    """A condition that only finished materials can be asked, such as novelty: (N,) bool; or weights, 0 for rejected."""
-
-OPENING_SHARE = 0.999
-"""Of the probability of (space group, tokens) whose outlook is asked of the network; the rest gets the mean outlook."""
-OPENING_STATES = 512
-"""So many of them at once."""
+Filter = Callable[[WyckoffColumns], np.ndarray[Any, np.dtype[Any]]]
+"""A condition that only finished materials can be asked, such as novelty: (N,) bool; or weights, 0 for rejected."""
 
 
 class NoneMet(WyckoffkitError):
     """No particle met a request: it is rare, or impossible."""
-
-
-@dataclass(frozen=True, eq=False)
-class Laws:
-    """What of the model is not in the network."""
-
-    space_group: Tensor
-    """p̂(s), (231,)."""
-    n_tokens: Tensor
-    """p̂(n | s), (231, N + 1)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,27 +63,6 @@ class Conditioned:
         """The estimate over all pools and its standard error."""
         p = self.log_probability.exp()
         return float(p.mean()), float(p.std() / len(p) ** 0.5) if len(p) > 1 else math.nan
-
-
-@dataclass(frozen=True, eq=False)
-class Particles:
-    """Unfinished materials of one request; pools follow each other."""
-
-    batch: Batch
-    n_left: Tensor
-    """(P,) int64."""
-    log_weight: Tensor
-    """(P,) float64, -inf for one that cannot meet the request any more."""
-    role_element: Tensor
-    """(P, roles) int64, the element each role has got; 0 for none yet."""
-    ancestor: Tensor
-    """(P,) int64, the particle it descends from."""
-    site_order: Tensor
-    """(P, sites) int64, the order in which the sites asked for are occupied: random, as the model's own would be."""
-
-    def ancestors(self, index: Tensor) -> Particles:
-        rest = {name: getattr(self, name)[index] for name in self.__dataclass_fields__ if name != "batch"}
-        return Particles(select(self.batch, index), **rest)
 
 
 @torch.no_grad()
@@ -131,7 +93,7 @@ def sample_request(
     if opening_outlook is None:
         opening_outlook = torch.zeros_like(joint)
         if look_ahead:
-            opening_outlook = _opening(network, request, constraints, joint, n_elements, device)
+            opening_outlook = outlook_of(network, request, constraints, joint, n_elements, device)
     particles = first_particles(request, joint, opening_outlook, streams, n_pools, n_elements)
     steps = int(particles.n_left.max())
     for number in range(1, steps + 1):
@@ -141,95 +103,6 @@ def sample_request(
         if progress is not None:
             progress(number, steps)
     return _finish(request, constraints, particles, streams, n_samples, n_pools, filters)
-
-
-@torch.no_grad()
-def opening(
-    network: Any, request: Request, laws: Laws, n_elements: int, max_count: int, device: torch.device
-) -> Tensor:
-    """Outlook of an empty material of each space group and number of tokens, (231, N + 1) float64, log.
-
-    A function of the model and the request alone: found once, it serves all pools.
-    """
-    constraints = request.constraints(n_elements, max_count, device)
-    joint = request.law(laws.space_group.cpu(), laws.n_tokens.cpu(), constraints, n_elements)
-    return _opening(network, request, constraints, joint, n_elements, device)
-
-
-def _opening(
-    network: Any,
-    request: Request,
-    constraints: list[Constraint],
-    joint: Tensor,
-    n_elements: int,
-    device: torch.device,
-) -> Tensor:
-    flat = joint.flatten()
-    order = flat.argsort(descending=True, stable=True)
-    n = int((flat[order].cumsum(0) < OPENING_SHARE * flat.sum()).sum()) + 1
-    chosen = order[: min(n, int((flat > 0).sum()))]
-    found = []
-    for part in chosen.split(OPENING_STATES):
-        start = _empty(part.to(device), joint.shape[1], n_elements)
-        order_of_sites = torch.arange(len(request.sites), device=device).expand(len(part), -1)
-        found.append(
-            propose(
-                network,
-                request,
-                constraints,
-                start,
-                n_left_of(part, joint, device),
-                order_of_sites,
-                start_roles(request, len(part), device),
-                1,
-                look_ahead=True,
-            ).outlook.cpu()
-        )
-    outlook = torch.cat(found)
-    finite = outlook[outlook.isfinite()]
-    mean = finite.mean() if len(finite) else torch.zeros((), dtype=torch.float64)
-    table = torch.full_like(flat, float(mean))
-    table[chosen] = outlook.clamp(min=float(mean) - 20)  # what seems hopeless stays possible
-    return table.view_as(joint)
-
-
-def n_left_of(cell: Tensor, joint: Tensor, device: torch.device) -> Tensor:
-    return (cell % joint.shape[1]).to(device)
-
-
-def start_roles(request: Request, n: int, device: torch.device) -> Tensor:
-    return torch.tensor(request.site_elements, dtype=torch.int64, device=device).expand(n, -1).clone()
-
-
-def _empty(cell: Tensor, width: int, n_elements: int) -> Batch:
-    return Batch.empty(cell // width, n_elements)
-
-
-def first_particles(
-    request: Request, joint: Tensor, opening: Tensor, streams: Streams, n_pools: int, n_elements: int
-) -> Particles:
-    """Space groups and numbers of tokens, by their probability times the outlook, evenly spread within a pool."""
-    device = streams.key.device
-    K = len(streams.key) // n_pools
-    twisted = (joint.log() + opening).flatten()
-    mass = (twisted - twisted.max()).exp().to(device)
-    first = streams.uniform(0, Draw.SPACE_GROUP).view(n_pools, K)[:, :1]
-    drawn = _draw_index(mass, ((torch.arange(K, device=device) + first) / K).flatten())
-    weight = float(twisted.logsumexp(0)) - math.log(request.n_equal_roles) - opening.flatten().to(device)[drawn]
-    return Particles(
-        _empty(drawn, joint.shape[1], n_elements),
-        drawn % joint.shape[1],
-        weight,
-        start_roles(request, len(drawn), device),
-        torch.arange(len(drawn), device=device),
-        site_order(request, streams),
-    )
-
-
-def _draw_index(mass: Tensor, uniform: Tensor) -> Tensor:
-    """Indices of classes with masses (K,), by inversion."""
-    cdf = mass.cumsum(0)
-    return torch.searchsorted(cdf, uniform * cdf[-1], right=True).clamp(max=int(mass.nonzero().max()))
 
 
 def advance(

@@ -25,6 +25,16 @@ LARGEST_CELL = 120
 """Atoms in the conventional cell up to which a formula is multiplied where no limit is given."""
 
 
+@dataclass(frozen=True, eq=False)
+class Laws:
+    """What of the model is not in the network."""
+
+    space_group: Tensor
+    """p̂(s), (231,)."""
+    n_tokens: Tensor
+    """p̂(n | s), (231, N + 1)."""
+
+
 @dataclass(frozen=True)
 class Request:
     """Conditions on materials; all of them hold together. Make one with `Request.of`."""

@@ -1,13 +1,37 @@
-"""Weights of particles: how many they are worth, and copies of the heavier ones."""
+"""Particles and their weights: how many they are worth, and copies of the heavier ones."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ..batch import Batch
+from ..sampler import select
 from ..streams import Draw, Streams
+
+
+@dataclass(frozen=True, eq=False)
+class Particles:
+    """Unfinished materials of one request; pools follow each other."""
+
+    batch: Batch
+    n_left: Tensor
+    """(P,) int64."""
+    log_weight: Tensor
+    """(P,) float64, -inf for one that cannot meet the request any more."""
+    role_element: Tensor
+    """(P, roles) int64, the element each role has got; 0 for none yet."""
+    ancestor: Tensor
+    """(P,) int64, the particle it descends from."""
+    site_order: Tensor
+    """(P, sites) int64, the order in which the sites asked for are occupied: random, as the model's own would be."""
+
+    def ancestors(self, index: Tensor) -> Particles:
+        rest = {name: getattr(self, name)[index] for name in self.__dataclass_fields__ if name != "batch"}
+        return Particles(select(self.batch, index), **rest)
 
 
 def resampled(

@@ -10,13 +10,13 @@ from typing import Any
 
 from wyckoffkit import WyckoffkitError
 
-from ..conditioning import Request
+from ..conditioning import Filter, Request
 from ..model import Model, guided, load_model
 from . import filters
 from .conditioned import Fulfilment, iterate_request
 from .draw import Sample, Tally
 from .draw import iterate as iterate_free
-from .filters import EnergyRange, Filter, parse_energy
+from .filters import EnergyRange, parse_energy
 
 
 @dataclass(frozen=True, kw_only=True)

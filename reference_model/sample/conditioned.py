@@ -12,12 +12,10 @@ import torch
 
 from wyckoffkit import WyckoffkitError, format_label
 
-from ..conditioning import Laws, Request, sample_request
-from ..conditioning.particles import NoneMet, opening
+from ..conditioning import Filter, Laws, NoneMet, Request, opening, sample_request
 from ..model import Model
 from ..streams import Streams
 from .draw import MOST_IN_VAIN, Sample, Tally, describe, has_label, nothing_more
-from .filters import Filter
 from .processes import from_first_process, in_turn
 
 FEWEST_PARTICLES, MOST_PARTICLES = 256, 4096

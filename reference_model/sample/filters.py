@@ -15,6 +15,7 @@ from wyckoffkit import Protostructure, WyckoffkitError, format_label
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 from wyckoffkit.neutrality import balances_charges, has_smact
 
+from ..conditioning import Filter
 from ..extractor.embed import Extractor
 from ..model import Model
 from .draw import Sample
@@ -22,9 +23,6 @@ from .thinning import Thinning
 
 if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[Any]]
-
-Filter = Callable[[WyckoffColumns], "Array"]
-"""(N,) bool: which materials may stay; or (N,) float: their weights."""
 
 
 def novel(model: Model) -> Filter:

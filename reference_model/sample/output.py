@@ -117,10 +117,13 @@ class FileWriter:
         if self.note.exists():
             self._continue(force)
         else:
-            self._file.truncate(0)
-            if path.suffix == ".csv":
-                self._file.write(",".join(FIELDS) + "\n")
-                self._file.flush()
+            self._begin()
+
+    def _begin(self) -> None:
+        self._file.truncate(0)
+        if self.path.suffix == ".csv":
+            self._file.write(",".join(FIELDS) + "\n")
+            self._file.flush()
 
     def _continue(self, force: bool) -> None:
         try:
@@ -135,10 +138,7 @@ class FileWriter:
             self._file.close()
             raise WyckoffkitError(f"{self.part} is the unfinished work of another command; give --force to begin anew")
         self.note.unlink()
-        self._file.truncate(0)
-        if self.path.suffix == ".csv":
-            self._file.write(",".join(FIELDS) + "\n")
-            self._file.flush()
+        self._begin()
 
     def write(self, samples: list[Sample], counts: dict[str, int]) -> None:
         """Append a block; `counts` come back after an interruption. An empty block is none."""

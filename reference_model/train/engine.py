@@ -19,7 +19,9 @@ from wyckoffkit import CheckpointError, WyckoffkitError
 
 from ..checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from ..config import TrainConfig
+from ..devices import has_fast_bf16
 from ..network import build_network
+from ..streams import mixed_seed
 from .data import TrainingData
 from .objective import Objective, Question
 from .optimiser import Average, adamw, moments, rate, restore_moments
@@ -33,24 +35,6 @@ BEST = "best.safetensors"
 
 # Settings that may differ when a run is continued: they do not change what is learnt from a step.
 _FREE = {"log_steps", "checkpoint_minutes", "compile"}
-
-
-def stream_seed(*numbers: int) -> int:
-    """One well-mixed 63-bit seed from several integers (splitmix64)."""
-    state = 0
-    for number in numbers:
-        state = (state ^ number) + 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF
-        state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & 0xFFFFFFFFFFFFFFFF
-        state = (state ^ (state >> 27)) * 0x94D049BB133111EB & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 31
-    return state >> 1
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Does the device multiply bfloat16 matrices in hardware?"""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and (torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def compiled(objective: Objective, device: torch.device) -> Callable[[Question], Tensor]:
@@ -86,7 +70,7 @@ class Run:
         self.validate, self.log, self.tick = validate, log, tick
         if config.steps is None and config.epochs is None and config.minutes is None:
             raise WyckoffkitError("a run needs an end: steps, epochs or minutes")
-        torch.manual_seed(stream_seed(config.seed))
+        torch.manual_seed(mixed_seed(config.seed))
         self.network = build_network(template.config).to(self.device)
         self.average = Average(self.network, build_network(template.config).to(self.device), config.ema)
         self.optimiser = adamw(self.network, config)
@@ -236,7 +220,7 @@ class Run:
         generator = torch.Generator()
         start = self.progress.step * self.passes
         for number, batch in self.data.batches(start, world_size(), rank()):
-            generator.manual_seed(stream_seed(self.config.seed, number))
+            generator.manual_seed(mixed_seed(self.config.seed, number))
             yield self.objective.ask(batch, generator)
 
     def _write_log(self, seconds: float) -> None:

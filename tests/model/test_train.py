@@ -18,9 +18,10 @@ from reference_model.batch import Batch
 from reference_model.checkpoint import Checkpoint, read_checkpoint
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.network import build_network
+from reference_model.streams import mixed_seed
 from reference_model.train.choices import choose
 from reference_model.train.data import TrainingData, epoch_order
-from reference_model.train.engine import BEST, CHECKPOINT, Run, stream_seed
+from reference_model.train.engine import BEST, CHECKPOINT, Run
 from reference_model.train.objective import Objective
 from reference_model.train.optimiser import Average, moments, rate
 from reference_model.train.prefetch import ahead
@@ -340,8 +341,8 @@ def test_the_average_follows_its_recurrence():
     torch.testing.assert_close(copy.weight, expected)
 
 
-def test_stream_seeds_of_neighbours_differ():
-    seeds = {stream_seed(a, b) for a in range(50) for b in range(50)}
+def test_seeds_of_neighbours_differ():
+    seeds = {mixed_seed(a, b) for a in range(50) for b in range(50)}
     assert len(seeds) == 2500
     assert all(0 <= seed < 2**63 for seed in seeds)
 
