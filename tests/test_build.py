@@ -11,7 +11,6 @@ import random
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from breaking_labour import labour
+from command_line import TOOL
 from real_structures import PATH, real_structures
 
 from wyckoffkit.build import BuildOptions, Progress, Split, build_dataset
@@ -246,7 +246,7 @@ def test_chunks_are_bounded_in_entries_and_bytes() -> None:
 def test_fifty_kills_at_random_moments_leave_one_final_digest(tmp_path: Path) -> None:
     """Also: the final name never holds anything but the whole file."""
     source = wbm_file(tmp_path / "wbm.json.bz2", copies=60)
-    command = [sys.executable, "-m", "wyckoffkit.cli.main", "build-dataset", str(source), "--workers", "2", "-o"]
+    command = [*TOOL, "build-dataset", str(source), "--workers", "2", "-o"]
     start = time.monotonic()
     subprocess.run([*command, str(tmp_path / "whole.h5")], check=True, stderr=subprocess.DEVNULL)
     duration = time.monotonic() - start

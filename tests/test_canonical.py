@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import warnings
 from itertools import groupby
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from real_labels import all_labels_of_wbm, needs_all_of_wbm
 from strategies import protostructures
 
 from wyckoffkit import Orbit, Protostructure, ProtostructureError, SpaceGroup, format_label, parse_label
@@ -27,9 +25,6 @@ from wyckoffkit.canonical import (
     relabel,
     relabelings,
 )
-
-SHARED = next((p / "shared" for p in Path(__file__).resolve().parents if (p / "shared").is_dir()), Path("shared"))
-WBM_LABELS = SHARED / "data" / "wbm" / "wbm_labels.csv.gz"
 
 profiles = st.sampled_from(PROFILES)
 
@@ -119,12 +114,10 @@ def pymatgen_prototypes():
 
 
 @pytest.mark.slow
+@needs_all_of_wbm
 def test_every_wbm_label_is_canonical_in_the_pymatgen_profile_and_pymatgen_agrees():
-    if not WBM_LABELS.is_file():
-        pytest.skip(f"{WBM_LABELS} is not there: the labels are not part of the project")
     theirs = pymatgen_prototypes()
-    with gzip.open(WBM_LABELS, "rt", encoding="utf-8", newline="") as file:
-        labels = [row["label"] for row in csv.DictReader(file)]
+    labels = list(all_labels_of_wbm().values())
     seen = set()
     for label in labels:
         p = parse_label(label)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from tests.test_cli_labels import wyckoffkit
-from tests.test_label import PAPER_LABELS
-from tests.test_realize import COLLAPSING, NO_ROOM
+from command_line import wyckoffkit
+from real_labels import PAPER_LABELS
+from realization import COLLAPSING, NO_ROOM
 
 
 def test_realize_writes_a_cif_for_each_label(tmp_path):

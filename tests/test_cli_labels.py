@@ -6,21 +6,13 @@ import gzip
 import json
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
+from command_line import TOOL, wyckoffkit
+from real_labels import PAPER_LABELS
 
-from tests.test_label import PAPER_LABELS
 from wyckoffkit.dataset import read_dataset
-
-
-def wyckoffkit(*arguments, text=None):
-    """Run the command; (exit code, stdout, stderr)."""
-    command = [sys.executable, "-m", "wyckoffkit.cli.main", *map(str, arguments)]
-    done = subprocess.run(command, input=text, capture_output=True, text=True)
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
 
 
 @pytest.fixture
@@ -140,8 +132,8 @@ def test_labels_are_read_from_compressed_files_and_pipes(label_file, tmp_path, m
     packed = tmp_path / "labels.anything"
     packed.write_bytes(compress(label_file.read_bytes()))
     assert wyckoffkit("validate", packed) == (0, "17 valid labels\n", "")
-    command = [sys.executable, "-m", "wyckoffkit.cli.main", "validate", "-"]
-    assert subprocess.run(command, input=packed.read_bytes(), capture_output=True).stdout == b"17 valid labels\n"
+    piped = subprocess.run([*TOOL, "validate", "-"], input=packed.read_bytes(), capture_output=True)
+    assert piped.stdout == b"17 valid labels\n"
     packed.write_bytes(compress(label_file.read_bytes())[:-9])
     code, _, err = wyckoffkit("validate", packed)
     assert code == 1
@@ -163,8 +155,7 @@ def test_nothing_is_lost_of_a_pipe_that_is_named_like_a_file(label_file, tmp_pat
     os.mkfifo(pipe)
 
     def through(command, content):
-        program = [sys.executable, "-m", "wyckoffkit.cli.main", command, str(pipe)]
-        reader = subprocess.Popen(program, stdout=subprocess.PIPE, text=True)
+        reader = subprocess.Popen([*TOOL, command, str(pipe)], stdout=subprocess.PIPE, text=True)
         pipe.write_bytes(content)
         return reader.communicate()[0]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from tests.test_cli_labels import wyckoffkit
+from command_line import wyckoffkit
+from real_structures import real_structures
 
 
 def test_collapse_writes_the_label_that_the_crystals_have():
@@ -39,8 +39,6 @@ def test_same_goes_by_the_profile_and_says_why_not():
 
 
 def test_same_compares_files_with_labels_and_with_each_other(tmp_path):
-    from tests.real_structures import real_structures
-
     real = real_structures()[0]
     for name, wanted in (("one.json", real), ("other.json", real_structures()[1])):
         (tmp_path / name).write_text(json.dumps(wanted.structure))
@@ -70,8 +68,6 @@ def test_same_without_an_answer_is_neither_same_nor_different(word, sentence):
 
 @pytest.mark.parametrize("command, code", [(["label"], 1), (["same", "AB_cF8_225_a_b:Ca-O"], 2)])
 def test_a_structure_of_another_name_than_the_two_is_refused(tmp_path, command, code):
-    from tests.real_structures import real_structures
-
     path = tmp_path / "one.json"
     path.write_text(json.dumps({"org": real_structures()[0].structure}))
     found, out, err = wyckoffkit(*command, path, "--structure", "foo")

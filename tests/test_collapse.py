@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from fractions import Fraction
-from pathlib import Path
 
 import moyopy
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from real_labels import PAPER_LABELS, all_labels_of_wbm, needs_all_of_wbm
 from strategies import protostructures
 from table_generator import settings, symbols
 
-from tests.test_label import PAPER_LABELS
 from wyckoffkit import Orbit, Protostructure, SpaceGroup, collapse, parse_label
 from wyckoffkit.canonical import relabel, relabelings
 from wyckoffkit.collapse import collapses
@@ -24,8 +21,6 @@ from wyckoffkit.operations import operations, parse_triplet, primitive_sites
 # spglib 2.7 and newer warn on every call of the generator until it is told how to fail.
 pytestmark = pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning")
 
-SHARED = next((p / "shared" for p in Path(__file__).resolve().parents if (p / "shared").is_dir()), Path("shared"))
-WBM_LABELS = SHARED / "data" / "wbm" / "wbm_labels.csv.gz"
 ALL_GROUPS = [SpaceGroup.from_number(n) for n in range(1, 231)]
 
 
@@ -109,11 +104,9 @@ def test_no_label_of_the_paper_collapses(label):
 
 
 @pytest.mark.slow
+@needs_all_of_wbm
 def test_no_label_of_wbm_collapses():
-    if not WBM_LABELS.is_file():
-        pytest.skip(f"{WBM_LABELS} is not there: the labels are not part of the project")
-    with gzip.open(WBM_LABELS, "rt", encoding="utf-8", newline="") as file:
-        assert [row["label"] for row in csv.DictReader(file) if collapses(parse_label(row["label"]))] == []
+    assert [label for label in all_labels_of_wbm().values() if collapses(parse_label(label))] == []
 
 
 @pytest.mark.parametrize(

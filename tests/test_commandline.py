@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import errno
+import shlex
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from command_line import TOOL
+from real_labels import LABEL_FILE
 
 from wyckoffkit import LabelError
 from wyckoffkit.commandline import EXTRAS, named_errors
 
 ROOT = Path(__file__).parent.parent
-LABELS = Path(__file__).with_name("data") / "wbm_labels.txt"
+COMMAND = shlex.join(TOOL)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +59,8 @@ def run(command, **options):
     return subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, **options)
 
 
-TOOL = f"{sys.executable} -m wyckoffkit.cli.main"
-
-
 def test_a_full_disk_behind_stdout_is_a_sentence():
-    done = run(f"{TOOL} decode <({TOOL} encode {LABELS}) > /dev/full")
+    done = run(f"{COMMAND} decode <({COMMAND} encode {LABEL_FILE}) > /dev/full")
     assert done.returncode == 1
     assert done.stderr.startswith("wyckoffkit: ")
     assert "Traceback" not in done.stderr
@@ -76,7 +75,7 @@ def test_a_reader_that_goes_away_is_no_error(command):
 
 
 def test_a_reader_that_goes_away_is_told_nothing():
-    many = " ".join([str(LABELS)] * 20)  # more than a pipe holds
-    done = run(f"cat {many} | {TOOL} canonicalize - | head -n 1")
+    many = " ".join([str(LABEL_FILE)] * 20)  # more than a pipe holds
+    done = run(f"cat {many} | {COMMAND} canonicalize - | head -n 1")
     assert done.stdout.count("\n") == 1
     assert done.stderr == ""

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from real_structures import real_structures
+from strategies import protostructures
 
-from tests.real_structures import real_structures
-from tests.strategies import protostructures
 from wyckoffkit import LabelError, ProtostructureError, compare
 from wyckoffkit.canonical import PROFILES, are_equivalent, relabel, relabelings
 from wyckoffkit.label import parse_prototype

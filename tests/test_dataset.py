@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import few, protostructures
 
-from tests.strategies import few, protostructures
 from wyckoffkit.dataset import (
     Rejected,
     parse_split,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from command_line import wyckoffkit
 from real_structures import PATH, real_structures
 
 from wyckoffkit.build import build_dataset
@@ -41,13 +41,6 @@ def write_labels(path: Path, rows: dict[str, str], **options: object) -> Path:
     columns = to_columns(map(parse_label, rows.values()))
     write_dataset(path, columns, material_id=list(rows), label=list(rows.values()), **options)  # type: ignore[arg-type]
     return path
-
-
-def wyckoffkit(*arguments: object) -> tuple[int, str, str]:
-    command = [sys.executable, "-m", "wyckoffkit.cli.main", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert "Traceback" not in done.stderr
-    return done.returncode, done.stdout, done.stderr
 
 
 def test_info_tells_what_is_in_the_file(real: Path) -> None:

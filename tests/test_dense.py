@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import protostructures, space_groups
 
-from tests.strategies import protostructures, space_groups
 from wyckoffkit import ProtostructureError, decode
 from wyckoffkit.dense import from_dense
 from wyckoffkit.encoding import WyckoffArrays, to_columns

@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
+from command_line import wyckoffkit
+from realization import COLLAPSING
+from test_relax import FAST
 
-from tests.test_cli_labels import wyckoffkit
-from tests.test_realize import COLLAPSING
-from tests.test_relax import FAST
 from wyckoffkit import ProtostructureError, parse_label
 from wyckoffkit.discover import (
     DiscoverOptions,

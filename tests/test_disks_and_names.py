@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import TOOL
+from real_labels import LABEL_FILE
+from real_structures import PATH as STRUCTURES
 
 from wyckoffkit import WyckoffkitError
 from wyckoffkit.realize.record import Record
 
 ROOT = Path(__file__).resolve().parents[1]
-LABELS = ROOT / "tests/data/wbm_labels.txt"
-STRUCTURES = ROOT / "tests/data/wbm_structures.jsonl"
-TOOL = [sys.executable, "-m", "wyckoffkit.cli.main"]
 NAMESPACE = ["unshare", "--map-root-user", "--mount", "bash", "-c"]
 
 
@@ -38,7 +38,7 @@ TRAIN += ["--set", "model.hidden_size=8", "--set", "model.n_heads=2", "--set", "
 SLOW = pytest.mark.slow
 # What is run, and how much room is too little for it.
 WRITERS = [
-    pytest.param([*TOOL, "encode", LABELS, "-o", "out/x.h5"], 8, id="encode"),
+    pytest.param([*TOOL, "encode", LABEL_FILE, "-o", "out/x.h5"], 8, id="encode"),
     pytest.param([*TOOL, "build-dataset", STRUCTURES, "-o", "out/x.h5"], 16, id="build-dataset", marks=SLOW),
     pytest.param([*TOOL, "realize", "few.txt", "-o", "out/r"], 8, id="realize"),
     pytest.param([*TOOL, "relax", "metals.txt", "-o", "out/r", "--calculator", "emt"], 4, id="relax", marks=SLOW),
@@ -46,7 +46,7 @@ WRITERS = [
         [sys.executable, "-m", "reference_model.sample", "-n", "2000", "-o", "out/x.txt"], 16, id="sample", marks=SLOW
     ),
     pytest.param(
-        [sys.executable, "-m", "reference_model.evaluate", LABELS, "--json", "out/x.json"],
+        [sys.executable, "-m", "reference_model.evaluate", LABEL_FILE, "--json", "out/x.json"],
         8,
         id="evaluate",
         marks=SLOW,
@@ -60,7 +60,7 @@ WRITERS = [
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "out").mkdir()
-    (tmp_path / "few.txt").write_text("".join(LABELS.read_text().splitlines(keepends=True)[:30]))
+    (tmp_path / "few.txt").write_text("".join(LABEL_FILE.read_text().splitlines(keepends=True)[:30]))
     (tmp_path / "metals.txt").write_text("AB3_cP4_221_a_c:Au-Cu\nAB_tP2_123_a_d:Au-Cu\nAB2_hP3_164_a_d:Ag-Au\n")
     return tmp_path
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import arrays, protostructures
 
-from tests.strategies import arrays, protostructures
 from wyckoffkit import (
     Orbit,
     Protostructure,

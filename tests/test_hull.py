@@ -8,10 +8,10 @@ import pickle
 
 import numpy as np
 import pytest
+from command_line import wyckoffkit
 from typer.testing import CliRunner
 from wyckoffkit.cli.app import app
 
-from tests.test_cli_labels import wyckoffkit
 from wyckoffkit import DatasetError, RealizationError, find_protostructure, parse_label
 from wyckoffkit.hull import (
     Hull,

@@ -15,12 +15,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from command_line import TOOL
+from real_labels import LABEL_FILE
 from test_build import wbm_file
 
 from wyckoffkit.interrupts import EXIT_CODE
 
-TOOL = [sys.executable, "-m", "wyckoffkit.cli.main"]
-LABELS = Path(__file__).with_name("data") / "wbm_labels.txt"
 # These come before the first line that can answer. After the last one, Python dies of the signal, and says nothing.
 FIRST_FILES = r"/(__editable__\w+|wyckoffkit/__init__|cli/(__init__|main)|wyckoffkit/interrupts|__main__)\.py$"
 
@@ -167,7 +167,7 @@ def test_an_interrupted_build_says_how_to_go_on(tmp_path: Path) -> None:
 def test_an_interrupted_encode_says_so_and_leaves_no_file(tmp_path: Path) -> None:
     process = begin([*TOOL, "encode", "-", "-o", str(tmp_path / "out.jsonl")], stdin=subprocess.PIPE)
     assert process.stdin is not None
-    process.stdin.write(LABELS.read_text() * 20)  # more than a pipe holds: it has been read when this returns
+    process.stdin.write(LABEL_FILE.read_text() * 20)  # more than a pipe holds: it has been read when this returns
     process.stdin.flush()
     assert told(process, interrupt(process)) == "told"
     assert not list(tmp_path.iterdir())
@@ -180,7 +180,7 @@ CRYSTALS = {"realize": [], "relax": ["--calculator", "lj", "--steps", "5"]}
 @pytest.mark.parametrize("command", CRYSTALS)
 def test_interrupted_crystals_go_on_from_whole_rows(tmp_path: Path, command: str) -> None:
     output = tmp_path / "out"
-    process = begin([*TOOL, command, str(LABELS), "-o", str(output), "--jobs", "2", *CRYSTALS[command]])
+    process = begin([*TOOL, command, str(LABEL_FILE), "-o", str(output), "--jobs", "2", *CRYSTALS[command]])
     records: list[Path] = []
     while process.poll() is None and not (records and records[0].stat().st_size):
         time.sleep(0.01)
@@ -233,5 +233,5 @@ def test_other_commands_interrupted_at_any_moment_say_so_and_go_on(tmp_path: Pat
     output = tmp_path / ("out.jsonl" if command == "encode" else "out")
     jobs = [] if command == "encode" else ["--jobs", "2", *CRYSTALS[command]]
     rng = random.Random(8)
-    campaign([*TOOL, command, str(LABELS), "-o", str(output), *jobs], [rng.uniform(0.05, 3) for _ in range(15)])
+    campaign([*TOOL, command, str(LABEL_FILE), "-o", str(output), *jobs], [rng.uniform(0.05, 3) for _ in range(15)])
     assert not list(tmp_path.rglob(".*"))

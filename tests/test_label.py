@@ -8,22 +8,14 @@ import tracemalloc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from real_labels import PAPER_LABELS
+from strategies import protostructures, space_groups
 
-from tests.strategies import protostructures, space_groups
 from wyckoffkit import LabelError, Orbit, Protostructure, SpaceGroup, format_label, label_rules, parse_label
 from wyckoffkit import label as reading
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.label import parse_prototype
 from wyckoffkit.lenient import parse_lenient
-
-# Ekström Kelvinius et al. 2025, Table 4 of the preprint.
-PAPER_LABELS = """
-AB6C_hR24_166_a_h_b:Cs-F-Sn A2B6CD_cF40_225_c_e_a_b:Cs-F-Ni-Rb AB6C_hR24_148_a_f_b:Ba-F-W A6BC_cF32_225_e_a_b:F-Li-Ru
-A6B3C_mC20_12_ij_ai_d:F-Rb-V A5B2C_tP8_123_bj_e_a:F-K-Zn A6BC_cF32_225_e_a_b:F-K-Ta A6BC_mC16_12_ij_a_d:F-Ti-Zn
-ABC2_hP8_194_a_c_f:Na-Nb-O A6BCD2_cF40_225_e_a_b_c:F-Ga-Na-Rb ABC4_tI24_141_a_b_h:As-Nd-O A3B_hR24_167_e_b:F-Ga
-A2BC7D2_hR36_155_c_a_bf_c:Al-Ba-O-Sb AB_cF8_225_a_b:Ca-O ABC_hP6_194_c_d_a:F-La-Se AB4C_oC24_63_c_fg_c:Ca-O-S
-A2BC_hR12_166_c_a_b:Ca-I-P
-""".split()
 
 # (label, the words that name its rule, the column the caret is under)
 MALFORMED = [

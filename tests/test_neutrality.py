@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
+from real_labels import WBM_LABELS
 
 from wyckoffkit import parse_label
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.neutrality import MOST_ELEMENTS, balances_charges
 
 screening = pytest.importorskip("smact.screening", reason="needs pip install 'wyckoffkit[evaluate]'")
-LABELS = Path(__file__).parent / "data" / "wbm_labels.txt"
 
 
 def test_answers_are_smacts_on_real_compositions():
     answers = set()
-    labels = [line for line in LABELS.read_text(encoding="utf-8").splitlines() if ":" in line and line[0] != "#"]
-    for label in labels[:200]:
+    for label in WBM_LABELS[:200]:
         composition = parse_label(label).composition
         answer = balances_charges(composition)
         assert answer == screening.smact_validity("".join(f"{e}{n}" for e, n in composition.items())), label

@@ -5,17 +5,15 @@ The structures are WBM's (Wang, Botti, Marques 2021, CC BY 4.0), up to 40 in eac
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections.abc import Iterator
-from pathlib import Path
 
 import moyopy
 import numpy as np
 import pytest
+from real_labels import ALL_OF_WBM, all_labels_of_wbm, needs_all_of_wbm
 from table_generator import exact, flats, normalizers, settings
+from test_tables import letter_at
 
-from tests.test_tables import letter_at
 from wyckoffkit import Orbit, Protostructure, SpaceGroup
 from wyckoffkit.canonical import canonical_label
 from wyckoffkit.elements import SYMBOLS
@@ -25,11 +23,10 @@ from wyckoffkit.symmetry.search import protostructure_of
 # spglib 2.7 and newer warn on every call of the generator until it is told how to fail.
 pytestmark = [
     pytest.mark.slow,
+    needs_all_of_wbm,
     pytest.mark.filterwarnings("ignore:Set OLD_ERROR_HANDLING:DeprecationWarning"),
 ]
 
-SHARED = next((p / "shared" for p in Path(__file__).resolve().parents if (p / "shared").is_dir()), Path("shared"))
-WBM = SHARED / "data" / "wbm"
 CELL_DEPENDENT = [2, 3, 10, 11, 12, 13, 14]  # CODEC.md section 3
 N_EACH = 40
 
@@ -37,11 +34,8 @@ N_EACH = 40
 @pytest.fixture(scope="module")
 def standard_crystals() -> dict[int, list[Crystal]]:
     """Symmetrised crystals in the standard setting, by group."""
-    if not WBM.is_dir():
-        pytest.skip(f"{WBM} is not there: the structures are not part of the project")
-    with gzip.open(WBM / "wbm_labels.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        number_of = {row["material_id"]: int(row["label"].split("_")[2]) for row in csv.DictReader(file)}
-    with np.load(WBM / "wbm_initial_structures.npz") as data:
+    number_of = {name: int(label.split("_")[2]) for name, label in all_labels_of_wbm().items()}
+    with np.load(ALL_OF_WBM / "wbm_initial_structures.npz") as data:
         names, sizes = data["material_id"].tolist(), data["n_sites"].astype(int)
         numbers, lattices, frac = data["numbers"], data["lattice"], data["frac"]
     ends = np.cumsum(sizes)

@@ -8,8 +8,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 from hypothesis import given
+from strategies import protostructures
 
-from tests.strategies import protostructures
 from wyckoffkit import Orbit, Protostructure, ProtostructureError, Prototype, SpaceGroup
 
 ROCK_SALT = Protostructure(SpaceGroup.from_number(225), (Orbit("Na", "a"), Orbit("Cl", "b")))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import os
 import signal
 from itertools import product
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_labels import PAPER_LABELS, WBM_LABELS, all_labels_of_wbm, needs_all_of_wbm
+from realization import COLLAPSING, NO_ROOM, generator
+from strategies import protostructures
 
-from tests.strategies import protostructures
-from tests.test_label import PAPER_LABELS
 from wyckoffkit import Orbit, Protostructure, RealizationError, SpaceGroup, find_protostructure, parse_label
 from wyckoffkit.collapse import collapses
 from wyckoffkit.operations import UNIT, operations
@@ -36,18 +34,6 @@ from wyckoffkit.realize.trial import LEAST_CONTACT, SYMPREC, build_primitive, ch
 from wyckoffkit.spacegroup import CRYSTAL_SYSTEMS
 
 GROUPS = [SpaceGroup.from_number(n) for n in range(1, 231)]
-ROOT = Path(__file__).resolve().parent.parent
-WBM_LABELS = (ROOT / "tests" / "data" / "wbm_labels.txt").read_text().split()
-ALL_WBM = ROOT.parent / "shared" / "data" / "wbm" / "wbm_labels.csv.gz"
-
-# Caesium on 8a and 16c of Fd-3m: no free parameter, and a and c are only 0.22 of the cell apart.
-NO_ROOM = "A_cF24_227_ac:Cs"
-# One atom in P1 always has an inversion centre.
-COLLAPSING = "A_aP1_1_a:Fe"
-
-
-def generator(seed=0):
-    return np.random.default_rng(seed)
 
 
 def least_contact(crystal):
@@ -195,10 +181,9 @@ def test_labels_of_known_crystals_are_realized():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not ALL_WBM.exists(), reason="needs ../shared/data")
+@needs_all_of_wbm
 def test_of_ten_thousand_labels_of_known_crystals_99_in_100_are_realized():
-    with gzip.open(ALL_WBM, "rt") as file:
-        labels = [row["label"] for row in csv.DictReader(file)][::25]
+    labels = list(all_labels_of_wbm().values())[::25]
     failed = 0
     for i in range(0, len(labels), 256):
         asked = [parse_label(label) for label in labels[i : i + 256]]

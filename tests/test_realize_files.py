@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
+from real_labels import PAPER_LABELS, WBM_LABELS
+from realization import COLLAPSING, NO_ROOM, generator
 
-from tests.test_label import PAPER_LABELS
-from tests.test_realize import COLLAPSING, NO_ROOM, WBM_LABELS, generator
 from wyckoffkit import DatasetError, RealizationError, SpaceGroup, find_protostructure, format_label, parse_label
 from wyckoffkit.operations import parse_triplet
 from wyckoffkit.realize import (

@@ -7,9 +7,9 @@ import json
 
 import numpy as np
 import pytest
+from command_line import wyckoffkit
+from realization import COLLAPSING, NO_ROOM, generator
 
-from tests.test_cli_labels import wyckoffkit
-from tests.test_realize import COLLAPSING, NO_ROOM, generator
 from wyckoffkit import DatasetError, RealizationError, find_protostructure, parse_label
 from wyckoffkit.realize import RealizeOptions, realize, realize_many
 from wyckoffkit.relax import (
@@ -130,7 +130,7 @@ def test_a_label_without_a_crystal_is_a_row(label, words):
     ],
 )
 def test_whatever_a_calculator_does_is_a_row(name, timeout, outcome, words):
-    calculator = calculator_named(f"tests.failing_calculators:{name}")
+    calculator = calculator_named(f"failing_calculators:{name}")
     options = RelaxOptions(stage=StageOptions(timeout=timeout), attempts=2)
     row = relax_label(parse_label("AB_tP2_123_a_d:Au-Cu"), calculator, options)
     assert row["outcome"] == "failed"
@@ -163,7 +163,7 @@ def test_processes_give_the_rows_that_one_gives(tmp_path):
     [
         ("magic", "'magic' is not a calculator"),
         ("no.such.package:Class", "no.such.package:Class cannot be loaded: No module named 'no'"),
-        ("tests.failing_calculators:HasNoModel", "HasNoModel cannot be loaded: no model in this file"),
+        ("failing_calculators:HasNoModel", "HasNoModel cannot be loaded: no model in this file"),
         ("mace:", "mace"),
         ("torchsim:magic", "torch"),
     ],

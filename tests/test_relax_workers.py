@@ -6,16 +6,16 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import TOOL
+from realization import generator
+from test_relax import FAST, METALS
 
-from tests.test_realize import generator
-from tests.test_relax import FAST, METALS
 from wyckoffkit import RealizationError, WyckoffkitError, find_protostructure, parse_label
 from wyckoffkit.discover import DiscoverOptions, discover
 from wyckoffkit.hull import Hull, Reference, References
@@ -28,7 +28,7 @@ from wyckoffkit.relax.modes import all_modes, symmetric_modes
 
 pytest.importorskip("ase", reason="needs the extra structures: pip install 'wyckoffkit[structures]'")
 
-ROOT = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parent  # failing_calculators is there
 METAL = "AB_tP2_123_a_d:Au-Cu"
 
 
@@ -115,7 +115,7 @@ def test_a_calculator_that_hangs_or_dies_costs_the_labels_that_it_fails_on(tmp_p
     monkeypatch.setattr(workers, "_GRACE", 4.0 - timeout)
     labels = [METAL, "AB_cP2_221_a_b:Ag-Cu"]
     options = RelaxOptions(stage=StageOptions(steps=60, timeout=timeout), attempts=2)
-    calculator = f"tests.failing_calculators:{name}"
+    calculator = f"failing_calculators:{name}"
     found = list(relax_many(map(parse_label, labels), tmp_path, options, calculator=calculator, jobs=1, batch=2))
     rows = {row["label"]: row for row in found}
     assert rows[labels[1]]["outcome"] == "relaxed"
@@ -132,10 +132,9 @@ def test_a_run_that_is_killed_goes_on_and_relaxes_no_label_twice(tmp_path):
     environment = {**os.environ, "WAIT_WHILE": str(tmp_path / "wait")}
     (tmp_path / "labels.txt").write_text("\n".join(METALS) + "\n")
     arguments = ["relax", str(tmp_path / "labels.txt"), "-o", str(tmp_path / "out")]
-    arguments += ["--calculator", "tests.failing_calculators:WaitsAtAluminium", "--batch", "1"]
-    command = [sys.executable, "-m", "wyckoffkit.cli.main", *arguments]
+    arguments += ["--calculator", "failing_calculators:WaitsAtAluminium", "--batch", "1"]
     record = tmp_path / "out" / "relaxed.jsonl"
-    run = partial(subprocess.Popen, command, stderr=subprocess.DEVNULL, env=environment, cwd=ROOT)
+    run = partial(subprocess.Popen, [*TOOL, *arguments], stderr=subprocess.DEVNULL, env=environment, cwd=TESTS)
     with run() as process:
         while not record.exists() or record.read_bytes().count(b"\n") < len(METALS):
             assert process.poll() is None

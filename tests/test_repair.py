@@ -7,9 +7,9 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from real_labels import PAPER_LABELS
+from strategies import protostructures
 
-from tests.strategies import protostructures
-from tests.test_label import PAPER_LABELS
 from wyckoffkit import LabelError, format_label, parse_label
 from wyckoffkit.label import parse_prototype
 from wyckoffkit.lenient import parse_lenient, parse_lenient_prototype

@@ -6,8 +6,8 @@ from math import gcd
 
 import numpy as np
 import pytest
+from test_collapse import group_and_cell_of_a_crystal, random_protostructure
 
-from tests.test_collapse import group_and_cell_of_a_crystal, random_protostructure
 from wyckoffkit import SpaceGroup, parse_label
 from wyckoffkit.collapse import collapses
 from wyckoffkit.operations import operations

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import few, protostructures
 
-from tests.strategies import few, protostructures
 from wyckoffkit import DatasetError, format_label, spool, tensorfile
 from wyckoffkit.dataset import faults, read_dataset, stream, write_dataset
 from wyckoffkit.encoding import to_columns

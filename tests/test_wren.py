@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import protostructures
 
-from tests.strategies import protostructures
 from wyckoffkit import LabelError, format_label
 from wyckoffkit.wren import format_wren, parse_wren
 

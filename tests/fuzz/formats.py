@@ -150,7 +150,9 @@ def read_toml(path: Path) -> str:
 
 
 def write_lines(path: Path) -> None:
-    data = (TESTS / "data" / "wbm_labels.txt").read_bytes()
+    from real_labels import LABEL_FILE
+
+    data = LABEL_FILE.read_bytes()
     match path.suffix:
         case ".gz":
             data = gzip.compress(data, mtime=0)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from real_labels import WBM_LABELS
 
 from reference_model.extractor import remembered
 from reference_model.extractor.remembered import cache_folder, embed_labels
@@ -13,7 +12,7 @@ from reference_model.extractor.weights import read_extractor
 from wyckoffkit import parse_label
 from wyckoffkit.encoding import to_columns
 
-LABELS = (Path(__file__).parents[1] / "data" / "wbm_labels.txt").read_text().split()[:40]
+LABELS = WBM_LABELS[:40]
 UNKNOWN = "AB_cF8_225_a_b:O-Rf"  # Wrenformer has no features of Rf
 
 
