@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,12 @@ class RealStructure:
     @property
     def crystal(self) -> Crystal:
         return crystal_from_dict(self.structure)
+
+
+def in_wbm_layout(structures: Iterable[dict[str, Any]]) -> bytes:
+    """JSON as the authors of WBM write it: named steps, each with a structure before relaxation and one after."""
+    steps = {f"step_1_{i}": {"org": structure, "opt": structure} for i, structure in enumerate(structures)}
+    return json.dumps(steps).encode()
 
 
 @cache

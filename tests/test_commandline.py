@@ -67,10 +67,10 @@ def test_a_full_disk_behind_stdout_is_a_sentence():
 
 
 @pytest.mark.parametrize(
-    "command", ["--help", "spacegroup 225", f"validate {LABELS}", f"show {LABELS}", "enumerate TiO2"]
+    "command", ["--help", "spacegroup 225", f"validate {LABEL_FILE}", f"show {LABEL_FILE}", "enumerate TiO2"]
 )
 def test_a_reader_that_goes_away_is_no_error(command):
-    done = run(f"{TOOL} {command} | true; exit ${{PIPESTATUS[0]}}")
+    done = run(f"{COMMAND} {command} | true; exit ${{PIPESTATUS[0]}}")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from real_structures import real_structures
-from test_sources import CIF, layouts
+from test_sources import layouts
+from test_structure_text import CIF
 
 from wyckoffkit.build import build_dataset
 from wyckoffkit.dataset import read_dataset

@@ -114,8 +114,9 @@ def read_checkpoint_file(path: Path) -> str:
 
 
 def write_structures(path: Path) -> None:
-    steps = {f"step_1_{i}": {"org": entry.structure, "opt": entry.structure} for i, entry in enumerate(real()[:20])}
-    data = json.dumps(steps).encode()
+    from real_structures import in_wbm_layout
+
+    data = in_wbm_layout(entry.structure for entry in real()[:20])
     path.write_bytes(bz2.compress(data) if path.suffix == ".bz2" else data)
 
 

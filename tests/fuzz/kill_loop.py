@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import bz2
 import hashlib
-import json
 import random
 import signal
 import subprocess
@@ -66,13 +65,12 @@ def content(path: Path) -> bytes:
 
 def wbm(folder: Path) -> Path:
     """Real structures in the authors' layout, many times over."""
-    from real_structures import real_structures
+    from real_structures import in_wbm_layout, real_structures
 
     structures = [real.structure for real in real_structures()] * 30
-    steps = {f"step_1_{i}": {"org": structure, "opt": structure} for i, structure in enumerate(structures)}
     path = folder / "wbm.json.bz2"
     if not path.exists():
-        path.write_bytes(bz2.compress(json.dumps(steps).encode()))
+        path.write_bytes(bz2.compress(in_wbm_layout(structures)))
     return path
 
 

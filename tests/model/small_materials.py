@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from wyckoffkit import Orbit, Protostructure, format_label, parse_label
+from wyckoffkit.dataset import write_dataset
 from wyckoffkit.elements import SYMBOLS
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 
@@ -34,3 +39,11 @@ def small_materials(n: int, seed: int = 0, n_elements: int = 20) -> tuple[Wyckof
         orbits = tuple(Orbit(renamed[o.element], o.letter) for o in pattern.orbits)
         made.append(Protostructure(pattern.space_group, orbits))
     return to_columns(made), [format_label(p) for p in made]
+
+
+def write_small_dataset(path: Path, split: Sequence[int], *, seed: int = 0, **options: Any) -> Path:
+    """A dataset file of as many of these as `split` has rows, each in its canonical setting."""
+    materials = [p.canonical() for p in small_materials(len(split), seed)[0]]
+    names, labels = [f"m-{i}" for i in range(len(split))], [format_label(p) for p in materials]
+    write_dataset(path, to_columns(materials), material_id=names, label=labels, split=split, **options)
+    return path

@@ -40,7 +40,7 @@ def checkpoint():
 def rewrite(path, change_header=None, change_tensors=None):
     """The same file with another header or other tensors, as one would have written it who means it."""
     tensors = load_file(path)
-    with module_open(path) as file:
+    with opened(path) as file:
         header = json.loads(file.metadata()[HEADER_KEY])
     header = change_header(header) if change_header else header
     tensors = change_tensors(tensors) if change_tensors else tensors
@@ -49,7 +49,7 @@ def rewrite(path, change_header=None, change_tensors=None):
     save_file(tensors, path, {HEADER_KEY: json.dumps(header)})
 
 
-def module_open(path):
+def opened(path):
     from safetensors import safe_open
 
     return safe_open(path, framework="pt")
@@ -196,7 +196,7 @@ def test_a_file_whose_content_is_not_what_was_written_or_that_has_no_digest_is_r
     path = tmp_path / "x.safetensors"
     write_checkpoint(path, checkpoint)
     tensors = load_file(path)
-    with module_open(path) as file:
+    with opened(path) as file:
         header = json.loads(file.metadata()[HEADER_KEY])
     tensors["prior.constrained"][0] += 1e-9
     save_file(tensors, path, {HEADER_KEY: json.dumps(header)})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from reference_model.conditioning import Request
@@ -18,7 +17,6 @@ from wyckoffkit.encoding import to_columns
 
 @pytest.fixture(scope="module")
 def model():
-    torch.set_num_threads(1)
     return load_model()
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_materials import write_small_dataset
+from typer.testing import CliRunner
 
 from reference_model.evaluate.against import FACTS, WEIGHTS, read_against
-from reference_model.evaluate.controls import random_valid, shuffled_elements
+from reference_model.evaluate.controls import app, random_valid, shuffled_elements
 from reference_model.evaluate.measure import evaluate
 from reference_model.evaluate.samples import collect
 from reference_model.extractor.known import KNOWN
 from reference_model.extractor.weights import SHIPPED, read_extractor
 from wyckoffkit import CheckpointError, parse_label
+from wyckoffkit.dataset import read_dataset
 from wyckoffkit.label import format_label
 
 MATERIALS = [parse_label(label) for label, _ in KNOWN]
@@ -34,6 +37,23 @@ def test_random_labels_are_valid_and_of_all_kinds():
     assert all(parse_label(format_label(p)) == p for p in found)
     assert len({p.space_group.number for p in found}) > 220
     assert {len(p.orbits) for p in found} >= {2, 3, 4, 5}
+
+
+def test_the_command_writes_real_resampled_shuffled_and_random_labels(tmp_path):
+    data = write_small_dataset(tmp_path / "small.h5", [0] * 60 + [2] * 20)
+    done = CliRunner().invoke(app, [str(data), "-o", str(tmp_path / "out"), "-n", "15", "--seed", "3"])
+    assert done.exit_code == 0, done.output
+    found = {path.stem: path.read_text().splitlines() for path in (tmp_path / "out").iterdir()}
+    assert {name: len(labels) for name, labels in found.items()} == dict.fromkeys(
+        ("held-out", "resampled", "shuffled-elements", "random-valid"), 15
+    )
+    labels = read_dataset(data).label.tolist()
+    assert found["held-out"] == labels[60:75]
+    assert set(found["resampled"]) <= set(labels[:60])
+    prototypes = [[str(parse_label(label).prototype()) for label in found[name]] for name in found]
+    of = dict(zip(found, prototypes, strict=True))
+    assert of["shuffled-elements"] == of["held-out"] != of["random-valid"]
+    assert all(str(parse_label(label).canonical()) == label for name in found for label in found[name])
 
 
 SHIPPED_FACTS = WEIGHTS / FACTS

@@ -225,12 +225,6 @@ def test_the_command_ends_with_a_sentence_and_no_traceback(tmp_path):
     assert done.stderr.strip() == f"evaluate: {tmp_path / 'missing.txt'}: no such file"
 
 
-def test_help_does_not_wait_for_torch():
-    script = "import sys, reference_model.evaluate.app; print('torch' in sys.modules, 'numpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False False"
-
-
 def test_files_are_written_though_the_reader_of_the_table_goes_away(tmp_path):
     (tmp_path / "labels.txt").write_text("AB_cF8_225_a_b:Ca-O\n")
     read, write = os.pipe()

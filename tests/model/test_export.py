@@ -133,7 +133,6 @@ def test_the_shipped_model_keeps_its_quality():
     """1,000 samples by the network's law, 300 reweighted; docs/results.md has the figures of 10,000, which the bounds
     leave some five standard errors to.
     """
-    torch.set_num_threads(1)
     unique, novel, new_prototype, low_symmetry = figures(sample(1000, seed=1, reweight=False))
     assert unique >= 0.98
     assert 0.31 <= novel <= 0.47

@@ -17,14 +17,6 @@ SMALL = {"hidden_size": 12, "embedding_size": 4, "n_elements": 5, "max_count": 3
 GROUPS = [225, 1, 62, 2, 47, 166, 1, 194, 29]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def small_network(name: str, seed: int = 0, dtype: torch.dtype = torch.float64) -> torch.nn.Module:
     torch.manual_seed(seed)
     return build_network(ModelConfig.named(name, **SMALL)).to(dtype)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_materials import small_materials
+from small_materials import small_materials, write_small_dataset
 from typer.testing import CliRunner
 
 from reference_model.batch import Batch
@@ -21,16 +21,10 @@ from reference_model.sample.app import app
 from reference_model.sample.filters import EnergyRange, parse_energy
 from reference_model.train import train
 from reference_model.train.data import TrainingData
-from wyckoffkit import CheckpointError, DatasetError, WyckoffkitError, format_label
-from wyckoffkit.dataset import write_dataset
+from wyckoffkit import CheckpointError, DatasetError, WyckoffkitError
 from wyckoffkit.encoding import to_columns
 
 SMALL = {"hidden_size": 16, "n_heads": 2, "n_layers": 1, "n_elements": 20, "max_count": 5}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +33,7 @@ def dataset(tmp_path_factory):
     materials = [p.canonical() for p in small_materials(180)[0]]
     told = [1.0 if any(e in ("H", "He", "Li", "Be", "B", "C") for e in p.composition) else -1.0 for p in materials]
     path = tmp_path_factory.mktemp("data") / "told.h5"
-    write_dataset(
-        path,
-        to_columns(materials),
-        material_id=[f"m-{i}" for i in range(180)],
-        label=[format_label(p) for p in materials],
-        split=[0] * 160 + [1] * 20,
-        properties={"light": told, "same": [2.0] * 180},
-    )
-    return path
+    return write_small_dataset(path, [0] * 160 + [1] * 20, properties={"light": told, "same": [2.0] * 180})
 
 
 def settings(steps):

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from small_materials import small_materials
+from small_materials import small_materials, write_small_dataset
 from typer.testing import CliRunner
 
 from reference_model.checkpoint import read_checkpoint, write_checkpoint
@@ -29,7 +29,6 @@ from reference_model.score import Scorer
 from reference_model.streams import Streams
 from reference_model.train import train
 from wyckoffkit import CheckpointError, WyckoffkitError, format_label
-from wyckoffkit.dataset import write_dataset
 from wyckoffkit.encoding import to_columns
 
 SMALL = {"hidden_size": 16, "n_heads": 2, "n_layers": 1, "n_elements": 20, "max_count": 5}
@@ -38,18 +37,7 @@ KNOWN_AND_NEW = Reweighting(((20.0,), (), ()), ((0.2, 0.4), (1.5,), (0.3,)), (1.
 
 
 def dataset_file(folder, seed=0):
-    columns, _ = small_materials(N, seed)
-    materials = [p.canonical() for p in columns]
-    path = folder / f"small-{seed}.h5"
-    split = np.array([0] * (N - 330) + [1] * 300 + [2] * 30)
-    write_dataset(
-        path,
-        to_columns(materials),
-        material_id=[f"m-{i}" for i in range(N)],
-        label=[format_label(p) for p in materials],
-        split=split,
-    )
-    return path
+    return write_small_dataset(folder / f"small-{seed}.h5", [0] * (N - 330) + [1] * 300 + [2] * 30, seed=seed)
 
 
 @pytest.fixture(scope="module")

@@ -13,41 +13,24 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from small_materials import small_materials
+from small_materials import write_small_dataset
 
 from reference_model.config import ModelConfig, TrainConfig
 from reference_model.model import load_model
-from reference_model.sample import Conditions, iterate, sample
-from reference_model.sample import command as module
-from reference_model.sample.command import run
+from reference_model.sample import Conditions, command, iterate, sample
 from reference_model.sample.draw import draw_from, has_label
 from reference_model.train import train
 from wyckoffkit import CheckpointError, WyckoffkitError, format_label, parse_label
-from wyckoffkit.dataset import read_dataset, write_dataset
+from wyckoffkit.dataset import read_dataset
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 
 SMALL = {"hidden_size": 16, "n_heads": 2, "n_layers": 1, "n_elements": 20, "max_count": 5}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    columns, _ = small_materials(180)
-    materials = [p.canonical() for p in columns]
     path = tmp_path_factory.mktemp("data") / "small.h5"
-    write_dataset(
-        path,
-        to_columns(materials),
-        material_id=[f"m-{i}" for i in range(180)],
-        label=[format_label(p) for p in materials],
-        split=[0] * 160 + [1] * 20,
-        attributes={"licence": "CC0"},
-    )
-    return path
+    return write_small_dataset(path, [0] * 160 + [1] * 20, attributes={"licence": "CC0"})
 
 
 def trained(dataset, folder, model):
@@ -78,9 +61,9 @@ def labels_of(samples):
 
 
 def call(checkpoint, n, out, **options):
-    """`run` with its console text."""
+    """What the command does, and its console text."""
     text = io.StringIO()
-    run(checkpoint, n, out, console=Console(file=text, width=1000), **options)
+    command.run(checkpoint, n, out, console=Console(file=text, width=1000), **options)
     return text.getvalue()
 
 
@@ -218,9 +201,6 @@ def test_materials_without_atoms_or_with_too_many_elements_have_no_label():
     assert len(format_label(many.protostructure(2)).partition(":")[2].split("-")) == 52
 
 
-# --- the command ---
-
-
 def test_every_form_of_output_holds_the_same_samples(jump_run, tmp_path, capsys):
     wanted = labels_of(iterate(load_model(jump_run), 12, seed=5))
     call(jump_run, 12, None, seed=5)
@@ -238,7 +218,7 @@ def test_every_form_of_output_holds_the_same_samples(jump_run, tmp_path, capsys)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.csv", "x.h5", "x.jsonl", "x.txt"]
 
 
-class InterruptedError_(Exception):
+class StoppedError(Exception):
     pass
 
 
@@ -252,12 +232,12 @@ def test_an_interrupted_command_continues_to_the_same_file(jump_run, tmp_path, m
     def breaking(*arguments, **keywords):
         for i, item in enumerate(iterate(*arguments, **keywords)):
             if i == 13:
-                raise InterruptedError_
+                raise StoppedError
             yield item
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "iterate", breaking)
-        with pytest.raises(InterruptedError_):
+        patch.setattr(command, "iterate", breaking)
+        with pytest.raises(StoppedError):
             call(jump_run, 20, broken, **options)
     assert not broken.exists()
     # A half-written line, as a killed process leaves it.
@@ -272,12 +252,12 @@ def test_an_interrupted_command_continues_to_the_same_file(jump_run, tmp_path, m
 def test_unfinished_work_of_another_command_is_not_mixed_in(jump_run, tmp_path, monkeypatch):
     def breaking(*arguments, **keywords):
         yield from list(iterate(*arguments, **keywords))[:4]
-        raise InterruptedError_
+        raise StoppedError
 
     out = tmp_path / "x.txt"
     with monkeypatch.context() as patch:
-        patch.setattr(module, "iterate", breaking)
-        with pytest.raises(InterruptedError_):
+        patch.setattr(command, "iterate", breaking)
+        with pytest.raises(StoppedError):
             call(jump_run, 8, out, batch_size=4)
     with pytest.raises(WyckoffkitError, match="unfinished work of another command"):
         call(jump_run, 8, out, batch_size=4, seed=1)
