@@ -48,15 +48,16 @@ def interrupt(process: subprocess.Popen[str]) -> str:
 
 def told(process: subprocess.Popen[str], error: str) -> str:
     """How it ended: "told" in one sentence, "done" before, or with Python itself starting or ending: "python"."""
+    said = error.count("interrupted; ")  # a folder of a test may be named after an interrupt, too
     if process.returncode == 0:
-        assert "interrupted" not in error
+        assert not said, error
         return "done"
     frames = re.findall(r'File "(/[^"]+)"', error)
     ours = [file for file in frames if "/lib/python" not in file or "site-packages" in file]
-    if process.returncode != EXIT_CODE and "interrupted" not in error and all(re.search(FIRST_FILES, f) for f in ours):
+    if process.returncode != EXIT_CODE and not said and all(re.search(FIRST_FILES, f) for f in ours):
         return "python"
     assert "Traceback" not in error, error
-    assert error.count("interrupted; ") == 1, error
+    assert said == 1, (process.returncode, error)
     assert process.returncode == EXIT_CODE
     return "told"
 
