@@ -113,9 +113,8 @@ def discover(
     for row in [row for row in found.rows if row["outcome"] == "placed"][:best]:
         typer.echo(f"{row['energy_above_hull']:+9.4f}  {row['formation_energy']:+9.4f}  {row['label']}")
     typer.echo(
-        f"{report}: {len(found.candidates)} candidates, {found.relaxed} relaxed, {found.failed} failed; stable "
-        f"{found.rates.stable}, metastable {found.rates.metastable}; unique and novel of these {found.rates.sun} and "
-        f"{found.rates.msun}; VASP inputs for {written}",
+        f"{report}: {len(found.candidates)} candidates, {found.relaxed} relaxed, {found.failed} failed; "
+        f"{found.places}; VASP inputs for {written}",
         err=True,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
@@ -14,6 +14,8 @@ KEYS = (("ours", "samples"), ("theirs", "training data"))
 
 Rows = Sequence[tuple[str, float, float | None]]
 """(category, share of the samples, share of the training data where known)."""
+
+_NUMBER_WIDTH, _NUMBER_HEIGHT = 44, 12  # of an annotation, about
 
 
 def strip(value: float, low: float, high: float, held_out: float | None = None, resampled: float | None = None) -> str:
@@ -117,14 +119,26 @@ def rarefaction(
     most = max((curves[key]["distinct"][-1] for key, *_ in shown), default=1)
     x, y = Scale(0, across, 58, WIDTH - 24), Scale(0, most * 1.04, 250, 28)
     parts = [*legend([(class_, name) for _, class_, name in shown], 58, 14), *left_axis(y, 58, WIDTH - 24)]
+    ends: list[tuple[float, float, float]] = []
     for key, class_, name in reversed(shown):  # the first lies on top
         sizes, distinct = curves[key]["samples"], curves[key]["distinct"]
         line = polyline([x(0), *map(x, sizes)], [y(0), *map(y, distinct)], class_)
         parts.append(titled(line, f"{name}: {distinct[-1]:,.0f} of {sizes[-1]:,}"))
-        apart = 15 if class_ == "theirs" and not repeats else -5  # the last two lines lie close to each other
-        parts.append(text(f"{distinct[-1]:,.0f}", x(sizes[-1]) - 4, y(distinct[-1]) + apart, anchor="end"))
+        ends.append((x(sizes[-1]) - 4, y(distinct[-1]) - 5, distinct[-1]))
+    parts += [text(f"{value:,.0f}", right, up, anchor="end") for right, up, value in _apart(ends)]
     parts += bottom_axis(x, 250, label)
     return svg(WIDTH, 290, parts, label)
+
+
+def _apart(ends: Sequence[tuple[float, float, float]]) -> Iterator[tuple[float, float, float]]:
+    """(x, y, number) at the ends of lines, the lowest first, moved up where they would lie on one another."""
+    placed: list[tuple[float, float]] = []
+    for x, y, value in sorted(ends, key=lambda end: -end[1]):
+        for other, taken in placed:
+            if abs(other - x) < _NUMBER_WIDTH and y > taken - _NUMBER_HEIGHT:
+                y = taken - _NUMBER_HEIGHT
+        placed.append((x, y))
+        yield x, y, value
 
 
 def _repeated(curve: Mapping[str, Sequence[float]]) -> list[float]:

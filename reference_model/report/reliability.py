@@ -22,7 +22,7 @@ def diagram(bins: Sequence[Mapping[str, Any]], label: str) -> str:
     def at(value: float) -> float:
         return log10(max(value, FLOOR))
 
-    parts = [element("line", x1=across(-5), y1=up(-5), x2=across(0), y2=up(0), class_="real")]
+    parts = [element("line", x1=across(-5), y1=up(-5), x2=across(0), y2=up(0), class_="real dashed")]
     for power in range(-5, 1):
         x, y = across(power), up(power)
         parts += [
@@ -50,15 +50,16 @@ def render_calibration(content: Mapping[str, Any]) -> str:
     parts = [
         "<h1>Calibration</h1>",
         (
-            f"<p>About {content['materials']:,} materials of <code>{escape(str(content['source']))}</code>. "
-            "On the dashed line, things happen as often as the model says. Bars hold 95 %.</p>"
+            f"<p>The model was asked about {content['materials']:,} materials of "
+            f"<code>{escape(str(content['source']))}</code>, with some of their orbits taken away. On the dashed line "
+            "things happen as often as it says; bars hold 95 %.</p>"
         ),
     ]
     for name, title in (("site", "Positions"), ("element", "Elements")):
         error = content[name]["expected_error"]
         parts += [
             f"<h2>{title}</h2>",
-            f"<p>Of what came true, {100 * error:.2f} % is too much or too little in its bin.</p>",
+            f"<p>What came true differs from what was predicted, summed over bins, by {100 * error:.2f} %.</p>",
             f'<figure style="max-width:34rem">{diagram(content[name]["bins"], title)}</figure>',
         ]
     return page("Calibration", parts)

@@ -9,15 +9,18 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from reference_model.evaluate.app import app
 from reference_model.evaluate.compare import difference, read_evaluations
 from reference_model.extractor.weights import SHIPPED
-from reference_model.report import render
+from reference_model.report import charts, render
 from reference_model.report.figure import Scale, number
 from reference_model.report.periodic import on_page
 from wyckoffkit import CheckpointError, DatasetError
@@ -248,3 +251,11 @@ def test_evaluations_that_do_not_compare_are_refused(files, content, tmp_path):
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(DatasetError, match="in format 2"):
         read_evaluations([tmp_path / "list.json"])
+
+
+@given(st.lists(st.tuples(st.sampled_from([100.0, 600.0, 620.0]), st.floats(20, 250), st.just(1.0)), max_size=6))
+def test_numbers_at_the_ends_of_lines_do_not_lie_on_one_another(ends):
+    placed = [(x, y) for x, y, _ in charts._apart(ends)]
+    assert sorted(x for x, _ in placed) == sorted(x for x, _, _ in ends)
+    for (x, y), (other, above) in combinations(placed, 2):
+        assert abs(x - other) >= 44 or abs(y - above) >= 12 - 1e-9

@@ -54,6 +54,17 @@ class Discovery:
     scale: str
     """Of the energies."""
     calculator: str
+    metastable_up_to: float
+    """eV/atom above the hull."""
+
+    @property
+    def places(self) -> str:
+        """Where the relaxed stand, in words."""
+        found = self.rates
+        return (
+            f"{found.stable} on or below the hull and {found.metastable} at most {self.metastable_up_to:g} eV/atom "
+            f"above it; of these {found.sun} and {found.msun} are unique and novel"
+        )
 
 
 def discover(
@@ -97,7 +108,7 @@ def discover(
         temporary.write_text("".join(lines), encoding="utf-8")
     found = rates(placed)
     scale = hull.references.scale
-    return Discovery(candidates, refused, len(placed), failed, tuple(placed), found, scale, calculator.name)
+    return Discovery(candidates, refused, len(placed), failed, tuple(placed), found, scale, calculator.name, up_to)
 
 
 def _until(candidates: Iterable[Protostructure], minutes: float | None) -> Iterator[Protostructure]:

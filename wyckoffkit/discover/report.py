@@ -25,23 +25,25 @@ from .viewer import canvas, script
 _DIAGRAMS = 12
 
 _STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem; color: #1d2730 }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 82rem; padding: 0 1rem; color: #1d2730 }
 table { border-collapse: collapse; width: 100% }
 td, th { padding: .35rem .6rem; text-align: left; border-bottom: 1px solid #dde3e8; vertical-align: middle }
 td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 td.stable { color: #1b6b5a; font-weight: 600 }
-code { overflow-wrap: anywhere; display: block; min-width: 13rem }
+code span { display: inline-block; white-space: nowrap }
+td:last-child { min-width: 13rem }
 canvas { width: 150px; height: 150px; cursor: grab; touch-action: none; display: block }
 .key { font-size: .8rem } .key span { margin-right: .6rem; white-space: nowrap; display: inline-block }
 .key i { display: inline-block; width: .7em; height: .7em; border-radius: 50%; margin-right: .2em }
 .key i { border: 1px solid #555 }
-.diagrams { display: grid; grid-template-columns: repeat(auto-fill, minmax(20rem, 1fr)); gap: 1rem }
+.diagrams { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)) }
 .diagrams img { width: 100% }
 .scroll { overflow-x: auto }
 @media (prefers-color-scheme: dark) {
   body { background: #12171d; color: #e7ebf0 }
   td, th { border-color: #2f3943 }
   td.stable { color: #4fd1b0 }
+  .diagrams img { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen }
 }
 """
 _HEAD = """
@@ -57,7 +59,8 @@ def write_report(folder: Path, discovery: Discovery, hull: Hull, *, best: int = 
     placed = [row for row in discovery.rows if row["outcome"] == "placed"]
     lines = [
         "<!doctype html><html lang='en'><meta charset='utf-8'><title>Candidates</title>",
-        f"<meta name='viewport' content='width=device-width'><style>{_STYLE}</style><h1>Candidates</h1>",
+        f"<meta name='viewport' content='width=device-width, initial-scale=1'><style>{_STYLE}</style>",
+        "<h1>Candidates</h1>",
         *(f"<p>{html.escape(text)}</p>" for text in _summary(discovery, hull)),
         f"<div class='scroll'><table>{_HEAD}",
         *(_row(row, relaxed[row["label"]], judged[row["label"]]) for row in placed[:best]),
@@ -72,13 +75,11 @@ def write_report(folder: Path, discovery: Discovery, hull: Hull, *, best: int = 
 
 
 def _summary(discovery: Discovery, hull: Hull) -> list[str]:
-    found = discovery.rates
-    told = ", ".join(f"{n} {reason}" for reason, n in sorted(discovery.refused.items(), key=lambda item: -item[1]))
+    told = ", ".join(f"{reason} {n}" for reason, n in sorted(discovery.refused.items(), key=lambda item: -item[1]))
     left = len(discovery.candidates) - discovery.relaxed - discovery.failed
     counts = (
-        f"{len(discovery.candidates)} candidates (not chosen: {told or 'none'}); {discovery.relaxed} relaxed, "
-        f"{discovery.failed} failed, {left} not begun. On or below the hull {found.stable}, metastable "
-        f"{found.metastable}; unique and novel of these {found.sun} and {found.msun}."
+        f"{len(discovery.candidates)} candidates (left out: {told or 'none'}); {discovery.relaxed} relaxed, "
+        f"{discovery.failed} failed, {left} not begun. {discovery.places}."
     )
     energies = (
         f"Energies by {discovery.calculator}, on the scale '{discovery.scale}'. The hull: "
@@ -90,15 +91,21 @@ def _summary(discovery: Discovery, hull: Hull) -> list[str]:
 
 def _row(row: Row, relaxed: Row, candidate: Candidate) -> str:
     parts = ", ".join(f"{share:.2f} {name}" for name, share in row["decomposition"].items())
-    kept = "kept its label" if relaxed["kept"] else f"now {relaxed['label_free']}"
+    kept = "kept its label" if relaxed["kept"] else f"now {_code(relaxed['label_free'])}"
     predicted = "" if candidate.formation_energy is None else f"{candidate.formation_energy:+.3f}"
     bits = "" if candidate.bits is None else f"{candidate.bits:.1f}"
     return (
-        f"<tr><td>{canvas(crystal_in(relaxed))}</td><td><code>{html.escape(row['label'])}</code></td>"
+        f"<tr><td>{canvas(crystal_in(relaxed))}</td><td>{_code(row['label'])}</td>"
         f"<td class='n{' stable' if row['stable'] else ''}'>{row['energy_above_hull'] * 1000:+.0f}</td>"
         f"<td class='n'>{row['formation_energy']:+.3f}</td><td class='n'>{predicted}</td><td class='n'>{bits}</td>"
-        f"<td>{html.escape(kept)}</td><td>{html.escape(parts)}</td></tr>"
+        f"<td>{kept}</td><td>{html.escape(parts)}</td></tr>"
     )
+
+
+def _code(label: str) -> str:
+    """A label that breaks after its colon alone."""
+    positions, colon, elements = label.partition(":")
+    return f"<code><span>{html.escape(positions + colon)}</span><span>{html.escape(elements)}</span></code>"
 
 
 def _diagrams(folder: Path, hull: Hull, placed: list[Row], best: int) -> Iterable[str]:
