@@ -23,12 +23,15 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from real_structures import in_wbm_layout, real_structures
+
 from wyckoffkit.build import build_dataset
 from wyckoffkit.dataset import read_dataset, statistics
 from wyckoffkit.symmetry import KNOWN, crystal_from_dict, protostructure_of
 from wyckoffkit.symmetry.search import ENGINES
 
-DATA = Path(__file__).resolve().parents[1] / "data" / "wbm_structures.jsonl"
 N = int(os.environ.get("N", "500"))
 
 
@@ -36,7 +39,7 @@ def structures(n: int = N, *, in_order: bool = False) -> list[dict[str, Any]]:
     """n structures as pymatgen dictionaries: from an archive those that follow a random one, or at random."""
     archive = os.environ.get("WBM")
     if not archive:
-        found = [json.loads(line)["structure"] for line in DATA.read_text().splitlines()]
+        found = [real.structure for real in real_structures()]
         return (found * (n // len(found) + 1))[:n]
     from wyckoffkit.elements import SYMBOLS
 
@@ -119,8 +122,7 @@ def benchmark_labels(documents: list[dict[str, Any]]) -> None:
 
 def write_wbm(path: Path, documents: list[dict[str, Any]]) -> None:
     """In the layout of the authors' WBM file."""
-    named = {f"step_1_{i}": {"org": document, "opt": document} for i, document in enumerate(documents)}
-    path.write_bytes(bz2.compress(json.dumps(named).encode(), 5))
+    path.write_bytes(bz2.compress(in_wbm_layout(documents), 5))
 
 
 def benchmark_file(source: Path) -> None:

@@ -1,6 +1,6 @@
 """The canonical choice beside pymatgen's: one thread, CPU seconds, the same labels.
 
-usage: bench_canonical.py [LABELS]     default: ../shared/data/wbm/wbm_labels.csv.gz beside the checkout, else made-up
+usage: bench_canonical.py [LABELS]     default: see labels_of_wbm.py
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from bench_codec import WBM, random_labels, seconds, wbm_labels
+from bench_codec import random_labels, real_labels, seconds
+from labels_of_wbm import label_file
 
 
 def rate(name, n, work, peer=None, repeat=1):
@@ -58,8 +59,8 @@ def main():
     from wyckoffkit.encoding import to_columns
     from wyckoffkit.label import parse_label
 
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else WBM
-    real = wbm_labels(path) if path.is_file() else random_labels(50_000)
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else label_file()
+    real = real_labels(path)
     for name, labels in (
         (f"{len(real):,} of {path.name}", real),
         ("20,000 random, every pattern new", random_labels(20_000)),

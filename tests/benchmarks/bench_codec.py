@@ -1,6 +1,6 @@
 """Labels and tensors against pymatgen, aviary and the paper's code: one thread, CPU seconds, the same labels.
 
-usage: bench_codec.py [LABELS]     default: ../shared/data/wbm/wbm_labels.csv.gz, else random labels
+usage: bench_codec.py [LABELS]     default: see labels_of_wbm.py
 
 WYCKOFFDIFF names a checkout of the paper's code, WYCKOFFDIFF_PYTHON an interpreter that has what it needs (this one
 otherwise); without a checkout its part is left out.
@@ -8,8 +8,6 @@ otherwise); without a checkout its part is left out.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import os
 import random
@@ -19,9 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-WBM = ROOT.parent / "shared" / "data" / "wbm" / "wbm_labels.csv.gz"
-
+from labels_of_wbm import label_file, read_labels
 
 PAPER_N = 500  # labels for the paper's code, which does some hundreds a second
 
@@ -44,9 +40,9 @@ def rate(name, n, work, peer=None, repeat=3):
     return found
 
 
-def wbm_labels(path):
-    with gzip.open(path, "rt") as file:
-        labels = [row["label"] for row in csv.DictReader(file)]
+def real_labels(path=None):
+    """Those of a file, in random order."""
+    labels = read_labels(path)
     random.Random(0).shuffle(labels)
     return labels
 
@@ -211,9 +207,9 @@ def bench_command():
 def main():
     """Run all and print."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else WBM
-    labels = wbm_labels(path) if path.exists() else random_labels(50_000)
-    print(f"{len(labels):,} labels of {path.name if path.exists() else 'random positions'}")
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else label_file()
+    labels = real_labels(path)
+    print(f"{len(labels):,} labels of {path.name}")
     parsed = bench_parse(labels, random_labels(20_000))
     bench_tensors(labels, parsed)
     bench_canonical(labels, parsed)

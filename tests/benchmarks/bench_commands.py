@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import bz2
-import json
 import os
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 COMMANDS = (
     "wyckoffkit --help",
     "wyckoffkit show --help",
@@ -36,11 +34,9 @@ COMMANDS = (
 
 def write_inputs(folder: Path) -> None:
     """What the commands read: labels, crystals, a file in WBM's layout."""
-    sys.path.insert(0, str(ROOT))
+    from bench_build import N, structures
     from pymatgen.core import Structure
-
-    from tests.benchmarks.bench_build import N, structures
-    from tests.real_structures import real_structures
+    from real_structures import in_wbm_layout, real_structures
 
     known = real_structures()
     (folder / "ten.txt").write_text("".join(f"{real.label}\n" for real in known[:10]))
@@ -48,8 +44,7 @@ def write_inputs(folder: Path) -> None:
     (folder / "crystals").mkdir()
     for real in known[:6]:
         Structure.from_dict(real.structure).to(str(folder / "crystals" / f"{real.material_id}.cif"))
-    steps = {f"step_1_{i}": {"org": one, "opt": one} for i, one in enumerate(structures(in_order=True))}
-    (folder / "wbm.json.bz2").write_bytes(bz2.compress(json.dumps(steps).encode()))
+    (folder / "wbm.json.bz2").write_bytes(bz2.compress(in_wbm_layout(structures(in_order=True))))
     print(f"build-dataset: {N:,} structures\n")
 
 

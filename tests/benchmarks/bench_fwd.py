@@ -51,6 +51,8 @@ def report(embeddings: Array) -> None:
 
 def main() -> None:
     """Embed, then report."""
+    if len(sys.argv) < 2:
+        return print("skipped: give it a dataset of WBM, or a file of embeddings")
     torch.set_num_threads(1)
     if Path(sys.argv[1]).suffix == ".npy":
         return report(np.load(sys.argv[1]))

@@ -3,16 +3,14 @@
     python tests/benchmarks/bench_network.py                   # ours; with WYCKOFFDIFF=checkout also theirs
     python tests/benchmarks/bench_network.py --batch 256 --repeats 5
 
-Theirs needs torch_geometric. Every measurement runs in a process of its own with one thread, on the same materials (WBM
-labels, the file that WBM_LABELS names); a step is noising, forward, loss, backward, AdamW:
-D3PM with its cross-entropy, `compact` the jump objective.
+Theirs needs torch_geometric. Every measurement runs in a process of its own with one thread, on the same materials (see
+labels_of_wbm.py); a step is noising, forward, loss, backward, AdamW: D3PM with its cross-entropy, `compact` the jump
+objective.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import json
 import os
 import resource
@@ -25,6 +23,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from labels_of_wbm import read_labels
 
 from reference_model.batch import Batch, group_tables
 from reference_model.config import ModelConfig
@@ -33,7 +32,6 @@ from reference_model.network import build_network
 from wyckoffkit.encoding import to_columns
 from wyckoffkit.label import parse_label
 
-LABELS = Path(os.environ.get("WBM_LABELS", "/work/shared/data/wbm/wbm_labels.csv.gz"))
 VARIANTS = (
     "authors",
     *(f"{name} {dtype}" for name in ("released", "paper", "compact") for dtype in ("float32", "bfloat16")),
@@ -42,8 +40,7 @@ VARIANTS = (
 
 def materials(size: int) -> Batch:
     """`size` random materials of WBM, always the same."""
-    with gzip.open(LABELS, "rt", encoding="utf-8", newline="") as file:
-        labels = [row["label"] for row in csv.DictReader(file)]
+    labels = read_labels()
     chosen = np.random.default_rng(0).permutation(len(labels))[:size]
     return Batch.from_columns(to_columns(parse_label(labels[i]) for i in chosen))
 

@@ -1,10 +1,9 @@
 """One noising step and one reverse step beside explicit K × K matrices and, where WYCKOFFDIFF names a checkout, theirs.
 
-    python tests/benchmarks/bench_process.py [--batch 32] [--count-batch 256]
+    python tests/benchmarks/bench_process.py [--batch 256] [--peers 24]
 
-CPU seconds of one thread, E = 100 elements and counts to P = 54, T = 1000, zeros prior (and the uniform prior for the
-two-draw step). The peers run on `--batch` materials, since K × K tensors of 256 do not fit in a few GB; all figures
-are a material.
+CPU seconds of one thread, E = 100 elements and counts to P = 54, T = 1000, zeros prior and uniform prior. The peers run
+on `--peers` materials, since K × K tensors of 256 do not fit in a few GB; all figures are a material.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from reference_model.transitions import posterior
 
 T, E, P = 1000, 100, 54
 TOKENS = 4
-"""Occupied slots a material, about as many as WBM has on average."""
+"""Occupied slots a material, about as many as WBM has on average: one half on constrained positions."""
 
 
 def materials(n: int) -> Batch:
@@ -36,7 +35,7 @@ def materials(n: int) -> Batch:
     generator = torch.Generator().manual_seed(0)
     common = torch.tensor([225, 63, 194, 189, 139, 12, 166, 123, 129, 164, 62, 221, 216, 2, 14])
     batch = Batch.empty(common[torch.randint(len(common), (n,), generator=generator)], E)
-    rate_c, rate_u = 2 * n / max(1, len(batch.constrained)), 2 * n / batch.unconstrained.numel()
+    rate_c, rate_u = (TOKENS / 2 * n / x.numel() for x in (batch.constrained, batch.unconstrained))
     c = torch.randint(1, E + 1, batch.constrained.shape, generator=generator)
     c = c * (torch.rand(c.shape, generator=generator) < rate_c)
     u = torch.randint(1, 4, batch.unconstrained.shape, generator=generator)

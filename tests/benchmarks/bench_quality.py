@@ -1,6 +1,6 @@
 """Quality against network calls: the samplers on two models of one budget, by FWD, uniqueness and number of tokens.
 
-    python tests/benchmarks/bench_quality.py D3PM_RUN JUMP_RUN [-n 1000] [--ancestral 300] [-o table.md]
+    python tests/benchmarks/bench_quality.py D3PM_RUN JUMP_RUN [-n 1000] [--ancestral 300] [-o rows.jsonl]
 
 D3PM_RUN has the zeros prior, JUMP_RUN the jump objective, both trained on the shipped reference's training split. FWD
 is against that split by the shipped extractor, corrected for bias; TV is half the sum of |share - p̂(n)| over numbers of

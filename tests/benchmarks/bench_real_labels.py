@@ -3,7 +3,7 @@
 For each label the search of `wyckoffkit relax`; and the real crystal (WBM's structure before DFT relaxation) relaxed
 freely by the same calculator. Both are kept in a folder, and an interrupted run goes on where it was.
 
-usage: bench_real_labels.py FOLDER [N] [CALCULATOR]     default: 100 chgnet; reads ../shared/data/wbm
+usage: bench_real_labels.py FOLDER [N] [CALCULATOR]     default: 100 chgnet; needs all of WBM
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS))
+
+from real_labels import ALL_OF_WBM as WBM  # noqa: E402
 
 from wyckoffkit import parse_label  # noqa: E402
 from wyckoffkit.discover.select import primitive_atoms  # noqa: E402
@@ -30,7 +32,6 @@ from wyckoffkit.relax import RelaxOptions, calculator_named, relax_crystal, rela
 from wyckoffkit.relax.search import crystal_fields, label_of  # noqa: E402
 from wyckoffkit.symmetry.crystal import Crystal  # noqa: E402
 
-WBM = ROOT.parent / "shared" / "data" / "wbm"
 MOST_ATOMS = 20
 ATTEMPTS = 5
 BATCH = 8
@@ -77,6 +78,9 @@ def real_rows(chosen, folder, name, options):
 
 
 def main():
+    if len(sys.argv) < 2 or WBM is None:
+        print("skipped: takes hours, give it a folder; and all of WBM must be at hand")
+        return
     folder = Path(sys.argv[1])
     n = int(sys.argv[2]) if len(sys.argv) > 2 else 100
     name = sys.argv[3] if len(sys.argv) > 3 else "chgnet"

@@ -1,7 +1,6 @@
 """Labels to crystals, ours against PyXtal: one thread, CPU seconds, the same real labels, the same check.
 
-usage: bench_realize.py [LABELS]     default: 2,000 of ../shared/data/wbm/wbm_labels.csv.gz,
-else tests/data/wbm_labels.txt
+usage: bench_realize.py [LABELS]     default: at most 2,000 of those of labels_of_wbm.py
 """
 
 from __future__ import annotations
@@ -10,22 +9,18 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before numpy is imported
 
-import random
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from bench_codec import real_labels
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.benchmarks.bench_codec import WBM, wbm_labels  # noqa: E402
-from wyckoffkit import RealizationError, parse_label  # noqa: E402
-from wyckoffkit.realize import Realization, build, realize, realize_batch  # noqa: E402
-from wyckoffkit.realize.many import generator_for  # noqa: E402
-from wyckoffkit.realize.trial import check, primitive_cell  # noqa: E402
+from wyckoffkit import RealizationError, parse_label
+from wyckoffkit.realize import Realization, build, realize, realize_batch
+from wyckoffkit.realize.many import generator_for
+from wyckoffkit.realize.trial import check, primitive_cell
 
 # PyXtal is slower by far, so it gets every so many labels only.
 _PYXTAL_SHARE = 8
@@ -89,12 +84,7 @@ def floor(protostructures):
 
 
 def main():
-    if len(sys.argv) > 1:
-        labels = Path(sys.argv[1]).read_text().split()
-    elif WBM.exists():
-        labels = random.Random(2).sample(wbm_labels(WBM), 2000)
-    else:
-        labels = (ROOT / "tests" / "data" / "wbm_labels.txt").read_text().split()
+    labels = real_labels(Path(sys.argv[1]) if len(sys.argv) > 1 else None)[:2000]
     protostructures = [parse_label(label) for label in labels]
     rate = measure("side by side", ours, protostructures)
     again = measure("again", ours, protostructures)  # with all tables of sites and pairs in memory

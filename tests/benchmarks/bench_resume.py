@@ -2,17 +2,14 @@
 
     python tests/benchmarks/bench_resume.py [--materials 4000] [--steps 60] [--kills 4]
 
-Everything goes through `python -m reference_model.train` on the labels that WBM_LABELS names. Printed are the SHA-256
+Everything goes through `python -m reference_model.train` on the first labels of WBM. Printed are the SHA-256
 of the weights (network, average and optimiser moments) and the largest differences of the loss curves.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import hashlib
-import itertools
 import json
 import os
 import random
@@ -22,19 +19,20 @@ import tempfile
 import time
 from pathlib import Path
 
+from labels_of_wbm import read_labels
+
 from reference_model.checkpoint import read_checkpoint
 from reference_model.train.state import read_state
 from wyckoffkit.dataset import write_dataset
 from wyckoffkit.encoding import to_columns
 from wyckoffkit.label import parse_label
 
-LABELS = Path(os.environ.get("WBM_LABELS", "/work/shared/data/wbm/wbm_labels.csv.gz"))
 OPTIONS = ["--threads", "1", "--set", "train.log_steps=1", "--set", "train.validation_materials=64"]
 
 
 def dataset(path: Path, n: int) -> Path:
-    with gzip.open(LABELS, "rt", encoding="utf-8", newline="") as file:
-        labels = [row["label"] for row in itertools.islice(csv.DictReader(file), n)]
+    labels = read_labels()[:n]
+    n = len(labels)
     columns = to_columns(parse_label(label) for label in labels)
     split = [0] * (n - n // 10) + [1] * (n // 10)
     write_dataset(path, columns, material_id=[str(i) for i in range(n)], label=labels, split=split)

@@ -2,17 +2,14 @@
 
     python tests/benchmarks/bench_train.py [--steps 30]
 
-Loading, noising, the whole step and a checkpoint are measured in one process on the labels that WBM_LABELS names; the
-figure to watch is the share of a step that is not the network's forward, backward and optimiser. Then samples a CPU
-minute of the jump samplers with the (briefly trained) weights, labels and novelty included.
+Loading, noising, the whole step and a checkpoint are measured in one process on labels of WBM; the figure to watch is
+the share of a step that is not the network's forward, backward and optimiser. Then samples a CPU minute of the jump
+samplers with the (briefly trained) weights, labels and novelty included.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,6 +17,7 @@ from pathlib import Path
 
 import torch
 from bench_network import floor_seconds, matrix_throughput
+from labels_of_wbm import read_labels
 
 from reference_model.batch import Batch
 from reference_model.config import ModelConfig, TrainConfig
@@ -32,7 +30,6 @@ from reference_model.train.start import blank_checkpoint
 from wyckoffkit.encoding import to_columns
 from wyckoffkit.label import parse_label
 
-LABELS = Path(os.environ.get("WBM_LABELS", "/work/shared/data/wbm/wbm_labels.csv.gz"))
 BATCH = 256
 
 
@@ -83,8 +80,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=1024)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with gzip.open(LABELS, "rt", encoding="utf-8", newline="") as file:
-        labels = [row["label"] for row in csv.DictReader(file)]
+    labels = read_labels()
     columns = to_columns(parse_label(label) for label in labels)
     for objective in ("jump", "d3pm"):
         model = ModelConfig.named("compact", objective=objective)
