@@ -154,15 +154,16 @@ def _progress_bar(title: str) -> Iterator[Callable[[Progress], None]]:
         TextColumn("{task.fields[done]:,} materials, {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Bar(*columns, console=Console(stderr=True), transient=False) as bar:
-        task = bar.add_task(title, total=None, done=0, rate=0.0)
+    console = Console(stderr=True)
+    with Bar(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=None, done=0, rate=0.0, visible=False)
 
         def show(progress: Progress) -> None:
             elapsed = bar.tasks[0].elapsed or 0.0
             rate = (progress.done - progress.resumed) / elapsed if elapsed else 0.0
             # Bytes are read some chunks ahead of the work.
             worked = progress.bytes_read * progress.done / max(1, progress.read)
-            bar.update(task, total=progress.bytes_total, completed=worked, done=progress.done, rate=rate)
+            bar.update(task, total=progress.bytes_total, completed=worked, done=progress.done, rate=rate, visible=True)
 
         yield show
 

@@ -17,16 +17,16 @@ def register(app: CommandApp) -> None:
 
 
 def spacegroup(
-    number: Annotated[int, typer.Argument(min=1, max=230, help="International Tables number.")],
+    name: Annotated[str, typer.Argument(metavar="NUMBER|SYMBOL", help="Of International Tables, as 194 or P63/mmc.")],
     as_json: Json = False,
 ) -> None:
     """Show a space group and its Wyckoff positions.
 
-    Example: wyckoffkit spacegroup 225
+    Example: wyckoffkit spacegroup Fm-3m
     """
     from wyckoffkit.spacegroup import SpaceGroup
 
-    group = SpaceGroup.from_number(number)
+    group = SpaceGroup.from_number(int(name)) if name.lstrip("-").isdecimal() else SpaceGroup.from_symbol(name)
     if as_json:
         import json
         from dataclasses import asdict

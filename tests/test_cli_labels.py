@@ -182,7 +182,13 @@ def test_spacegroup_lists_every_position(number, positions):
     assert len(wyckoffkit("spacegroup", number)[1].splitlines()) == positions + 2
 
 
-@pytest.mark.parametrize("arguments", [("spacegroup", "231"), ("spacegroup",), ("encode",), ("nonsense",)])
+def test_spacegroup_takes_symbols_and_refuses_what_is_none():
+    assert wyckoffkit("spacegroup", "P63/mmc")[1] == wyckoffkit("spacegroup", "194")[1]
+    assert wyckoffkit("spacegroup", "231")[2].endswith("space groups are numbered from 1 to 230, got 231\n")
+    assert "'Pbnm' is not the short" in wyckoffkit("spacegroup", "Pbnm")[2]
+
+
+@pytest.mark.parametrize("arguments", [("spacegroup",), ("encode",), ("nonsense",)])
 def test_wrong_usage_is_exit_code_2(arguments):
     assert wyckoffkit(*arguments)[0] == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from dataclasses import FrozenInstanceError
 
 import pytest
@@ -39,6 +40,17 @@ def test_an_impossible_protostructure_is_refused_with_the_rule(number, orbits, r
 def test_there_are_230_groups(number):
     with pytest.raises(ProtostructureError, match="1 to 230"):
         SpaceGroup.from_number(number)
+
+
+def test_a_symbol_names_its_group_however_screw_axes_are_written():
+    import moyopy
+
+    for number in range(1, 231):
+        symbol = moyopy.SpaceGroupType(number).hm_short  # F m -3 m
+        for written in (symbol, symbol.replace("_", ""), re.sub("_([1-5])", lambda m: chr(0x2080 + int(m[1])), symbol)):
+            assert SpaceGroup.from_symbol(written).number == number, written
+    with pytest.raises(ProtostructureError, match="standard setting"):
+        SpaceGroup.from_symbol("Pbnm")
 
 
 def test_values_are_frozen_and_hashable():

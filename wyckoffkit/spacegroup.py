@@ -17,6 +17,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyzA"
 """Of Wyckoff positions, in the order of International Tables."""
 CRYSTAL_SYSTEMS = ("triclinic", "monoclinic", "orthorhombic", "tetragonal", "trigonal", "hexagonal", "cubic")
 
+_PLAIN = str.maketrans("₁₂₃₄₅", "12345", "_ ")  # screw axes, however they are written
+
 
 @dataclass(frozen=True, slots=True)
 class WyckoffPosition:
@@ -83,6 +85,18 @@ class SpaceGroup:
         except (KeyError, TypeError):
             raise ProtostructureError(f"space groups are numbered from 1 to 230, got {number!r}") from None
 
+    @staticmethod
+    def from_symbol(symbol: str) -> SpaceGroup:
+        """The group with this short Hermann–Mauguin symbol; `P6_3/mmc`, `P63/mmc` and `P6₃/mmc` are one.
+
+        >>> SpaceGroup.from_symbol("P63/mmc").number
+        194
+        """
+        found = _by_symbol().get(_plain(symbol))
+        if found is None:
+            raise ProtostructureError(f"{symbol!r} is not the short Hermann–Mauguin symbol of a standard setting")
+        return found
+
     def position(self, letter: str) -> WyckoffPosition:
         """The position with this letter; ProtostructureError if the group has none."""
         return self._by_letter.get(letter) or self._refuse(letter)
@@ -111,6 +125,15 @@ class SpaceGroup:
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         return SpaceGroup.from_number, (self.number,)
+
+
+def _plain(symbol: str) -> str:
+    return symbol.translate(_PLAIN)
+
+
+@cache
+def _by_symbol() -> dict[str, SpaceGroup]:
+    return {_plain(group.symbol): group for group in _groups().values()}
 
 
 @cache

@@ -187,7 +187,7 @@ def _embedding(
     generator: np.random.Generator,
 ) -> tuple[EmbeddingResult | None, tuple[str, ...]]:
     if extractor is None:
-        return None, ("FWD was not measured: there is no extractor",)
+        return None, ("FWD was not measured: no extractor was used",)
     if reference.facts is None or reference.facts.embedding is None:
         where = f"no facts with embeddings lie beside {reference.source}"
         return None, (f"FWD was not measured: {where}; give the training data as --reference",)

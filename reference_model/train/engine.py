@@ -139,7 +139,7 @@ class Run:
             begun = settings.get(key, defaults.get(key, value))
             if begun != value:
                 raise CheckpointError(
-                    f"{self.folder} was begun with {key} = {begun}, now {value}; "
+                    f"{self.folder} was begun with {key} = {_told(begun)}, now {_told(value)}; "
                     "continue with the same settings or choose another run folder"
                 )
         self.progress = progress
@@ -293,3 +293,7 @@ class Run:
         )
         write_checkpoint(self.folder / CHECKPOINT, self._checkpoint())
         forget_states(self.folder, keep=progress.step)
+
+
+def _told(setting: object) -> str:
+    return "(not given)" if setting is None else str(setting)

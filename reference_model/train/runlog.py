@@ -95,15 +95,18 @@ def live_progress(
         TextColumn("{task.fields[figures]}"),
         TimeElapsedColumn(),
     )
+    wide = console.width >= 110  # room for all of it beside the bar
     with Progress(*columns, console=console, refresh_per_second=4) as bar:
         task = bar.add_task("", total=1.0, figures="")
         shown: dict[str, str] = {}
 
         def log(record: Record) -> None:
             if "validation" in record:
-                shown["validation"] = _figures(record["validation"])
+                found = record["validation"]
+                shown["validation"] = _figures(found) if wide else f"validation {found['bits']:.2f} bits"
             else:
-                shown["loss"] = f"loss {record['loss']:.4g} · {record['materials_per_second']:.0f} materials/s"
+                pace = f" · {record['materials_per_second']:.0f} materials/s" if wide else ""
+                shown["loss"] = f"loss {record['loss']:.4g}{pace}"
             text = " · ".join(shown[key] for key in ("loss", "validation") if shown.get(key))
             bar.update(task, figures=f"step {record['step']} · {text}")
 
