@@ -74,6 +74,7 @@ def test_decode_of_what_holds_no_tensors_is_one_sentence(tmp_path, content, sent
     assert (code, out) == (1, "")
     assert err.startswith(f"wyckoffkit: {path}: ")
     assert sentence in err
+    assert err.count("\n") == 1
 
 
 EMPTY_225 = '{"space_group": 225, "constrained": [0, 0, 0, 0], "unconstrained": %s, "n_elements": %s}'

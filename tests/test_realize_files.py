@@ -132,6 +132,20 @@ def test_every_label_gets_a_last_row_and_what_is_written_has_its_label(tmp_path)
         )
 
 
+def test_pyxtal_is_asked_first_or_where_we_find_nothing(tmp_path):
+    labels = ["AB_cF8_225_a_b:Ca-O", "ABC4_tI24_141_a_b_h:As-Nd-O", COLLAPSING]
+
+    def told(engine):
+        rows = run(labels, tmp_path / engine, engine=engine)
+        return {trials[0]["label"]: [(trial["engine"], trial["outcome"]) for trial in trials] for trials in rows}
+
+    alone, second = told("pyxtal"), told("both")
+    assert [alone[label][-1] for label in labels] == [("pyxtal", "accepted")] * 2 + [("pyxtal", "collapses")]
+    assert [second[label][-1] for label in labels[:2]] == [("wyckoffkit", "accepted")] * 2
+    assert second[COLLAPSING] == [("wyckoffkit", "collapses"), ("pyxtal", "collapses")]
+    assert len(crystals_in(tmp_path / "pyxtal")) == 2
+
+
 def test_neither_order_nor_processes_change_a_crystal(tmp_path):
     labels = WBM_LABELS[:8]
     run(labels, tmp_path / "one")

@@ -164,11 +164,12 @@ def test_processes_give_the_rows_that_one_gives(tmp_path):
         ("magic", "'magic' is not a calculator"),
         ("no.such.package:Class", "no.such.package:Class cannot be loaded: No module named 'no'"),
         ("failing_calculators:HasNoModel", "HasNoModel cannot be loaded: no model in this file"),
-        ("mace:", "mace"),
-        ("torchsim:magic", "torch"),
+        ("mace:", r"holds no model: name a file, as mace:/path"),
+        ("torchsim:magic", r"torchsim models are sevennet, mace, lj, got 'magic'"),
     ],
 )
-def test_a_calculator_that_is_none_is_named(name, words):
+def test_a_calculator_that_is_none_is_named(name, words, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)  # as if every package were installed
     with pytest.raises(RealizationError, match=words):
         calculator_named(name)
 
