@@ -27,8 +27,9 @@ from wyckoffkit.build.attach import read_properties
 from wyckoffkit.build.build import _chunks
 from wyckoffkit.build.pool import run
 from wyckoffkit.build.work import Shard
-from wyckoffkit.dataset import read_dataset
+from wyckoffkit.dataset import faults, read_dataset
 from wyckoffkit.errors import DatasetError, SymmetryError, WyckoffkitError
+from wyckoffkit.label import parse_label
 from wyckoffkit.sources import Entry
 
 LABELS = ["AB_cF8_225_a_b:Ca-O", "AB_cF8_225_a_b:Cl-Na", "A3B_hR24_167_e_b:F-Ga"]
@@ -63,6 +64,25 @@ def test_the_file_names_its_sources_engine_and_tolerance(tmp_path: Path) -> None
     (named,) = json.loads(root["sources"])
     sha256 = subprocess.run(["sha256sum", source], capture_output=True, text=True, check=True).stdout.split()[0]
     assert named == {"name": "wbm.json.bz2", "sha256": sha256, "bytes": source.stat().st_size, "kind": "json"}
+
+
+def test_the_structure_asked_for_is_the_one_that_is_labelled(tmp_path: Path) -> None:
+    before, after = real_structures()[:2]
+    source = tmp_path / "x.json"
+    source.write_text(json.dumps({"step_1_0": {"org": before.structure, "opt": after.structure}}))
+    for structure, due in (("org", before), ("opt", after)):
+        build_dataset([source], tmp_path / "x.h5", options=BuildOptions(structure=structure))
+        assert read_dataset(tmp_path / "x.h5").label.tolist() == [due.label]
+
+
+def test_labels_are_found_by_the_engine_and_written_under_the_profile_asked_for(tmp_path: Path) -> None:
+    build_dataset([PATH], tmp_path / "x.h5", options=BuildOptions(engine="spglib", profile="affine"))
+    found = read_dataset(tmp_path / "x.h5")
+    assert (found.attributes["engine"], found.profile) == ("spglib", "affine")
+    due = [str(parse_label(real.label).canonical("affine")) for real in real_structures()]
+    differ = [real.material_id for real, a, b in zip(real_structures(), found.label, due, strict=True) if a != b]
+    assert differ == ["wbm-3-31038"]  # as far from symmetry as the tolerance allows: see test_symmetry.py
+    assert faults(found) == []
 
 
 def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
