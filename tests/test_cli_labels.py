@@ -175,6 +175,9 @@ def test_show_tells_what_sits_where():
     assert "R-3m (166)" in out
     assert "ABC6_hR24_166_a_b_h" in out
     assert "F on 18h" in out
+    facts = json.loads(wyckoffkit("show", "AB6C_hR24_166_a_h_b:Cs-F-Sn", "--json")[1])
+    assert (facts["composition"], facts["atoms"], facts["dof"]) == ({"Cs": 3, "F": 18, "Sn": 3}, 24, 2)
+    assert [orbit["position"] for orbit in facts["orbits"]] == ["3a", "18h", "3b"]
 
 
 @pytest.mark.parametrize("number, positions", [(225, 12), (47, 27), (1, 1)])

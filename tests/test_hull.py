@@ -323,6 +323,17 @@ def test_elements_relaxed_by_a_calculator_are_references_for_its_crystals_alone(
         list(relax_elements(emt, tmp_path, ["Og"]))
 
 
+def test_the_command_makes_references_and_says_which_elements_it_cannot(tmp_path):
+    words = ["references", "-o", str(tmp_path), "--calculator", "emt"]
+    done = CliRunner().invoke(app, [*words, "--elements", "Au, Cu"])
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "references.json: 2 elements; 0 relaxations failed" in done.stderr
+    assert set(read_references(tmp_path / "references.json").elemental()) == {"Au", "Cu"}
+    done = CliRunner().invoke(app, [*words, "--elements", "Ca"])  # which effective medium theory does not know
+    assert isinstance(done.exception, RealizationError)
+    assert str(done.exception) == "emt does not know Ca"
+
+
 def test_formation_energies_are_not_taken_for_elemental_energies(tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("composition,formation_energy_per_atom\nCaO,-2.0\n")

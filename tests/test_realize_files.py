@@ -22,8 +22,9 @@ from wyckoffkit.realize import (
     realize_many,
     structure_dict,
 )
-from wyckoffkit.realize.files import all_operations, format_triplet
+from wyckoffkit.realize.files import FORMATS, all_operations, format_triplet
 from wyckoffkit.realize.many import file_stem
+from wyckoffkit.sources import Source, read_entry
 
 # Every centring, and every crystal system but the triclinic one, which is added.
 LABELS = [
@@ -130,6 +131,17 @@ def test_every_label_gets_a_last_row_and_what_is_written_has_its_label(tmp_path)
         assert find_protostructure(made.crystal, symprec=1e-4, profile="affine") == parse_label(label).canonical(
             "affine"
         )
+
+
+# pymatgen says so of every third, exact or not.
+@pytest.mark.filterwarnings("ignore:.*fractional coordinates rounded to ideal values")
+@pytest.mark.parametrize("name", FORMATS)
+def test_files_of_each_format_are_read_by_us_as_crystals_with_their_labels(tmp_path, name):
+    labels = WBM_LABELS[:6]
+    run(labels, tmp_path, formats=(name,))
+    records = [read_entry(entry, "org") for entry in Source(tmp_path / name).entries()]
+    found = [find_protostructure(record.crystal, symprec=1e-3, profile="affine") for record in records]
+    assert sorted(map(str, found)) == sorted(str(parse_label(label).canonical("affine")) for label in labels)
 
 
 def test_pyxtal_is_asked_first_or_where_we_find_nothing(tmp_path):

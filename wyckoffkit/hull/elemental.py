@@ -73,11 +73,13 @@ def relax_elements(
 ) -> Iterator[Row]:
     """A row for each crystal (of these elements, or all), those of an earlier run first; writes `references.json`.
 
-    Symmetry is held. Elements that the calculator does not know are left out; a relaxation that fails is a row.
+    Symmetry is held. A relaxation that fails is a row. Of all elements those that the calculator does not know are left
+    out; RealizationError where it is asked for one of these.
     """
     wanted = None if elements is None else set(elements)
     if wanted is not None and (strange := wanted - {e.element for e in elemental_crystals()}):
         raise RealizationError(f"no elemental crystal is known here for {', '.join(sorted(strange))}")
+    calculator.check(wanted or ())
     chosen = [e for e in elemental_crystals() if wanted is None or e.element in wanted]
     settings = {"calculator": calculator.name, "scale": calculator.scale, **asdict(stage)}
     with Record(folder / RECORD_NAME, KIND, settings) as record:

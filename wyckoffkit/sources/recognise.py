@@ -115,11 +115,11 @@ def _head(stream: ByteStream) -> bytes:
 
 
 _TEXT_KINDS = {
+    "poscar": looks_like_poscar,  # first: its title may be a label, as `realize` writes it, or anything else
     "csv": looks_like_csv,
     "labels": looks_like_labels,
     "extxyz": looks_like_extxyz,
     "cif": looks_like_cif,
-    "poscar": looks_like_poscar,
 }
 
 
