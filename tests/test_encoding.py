@@ -14,8 +14,10 @@ from wyckoffkit import (
     ProtostructureError,
     SpaceGroup,
     WyckoffArrays,
+    WyckoffkitError,
     decode,
     encode,
+    format_label,
     parse_label,
 )
 from wyckoffkit.encoding import concatenate, to_columns
@@ -51,6 +53,12 @@ def test_every_position_of_every_group_round_trips(number):
         else:
             assert tensors.unconstrained[group.unconstrained.index(position), 7] == 3
         assert decode(tensors) == protostructure
+
+
+def test_text_in_place_of_a_protostructure_is_told():
+    for function in (encode, format_label):
+        with pytest.raises(WyckoffkitError, match="got str"):
+            function("AB_cF8_225_a_b:Ca-O")
 
 
 def test_rows_follow_the_tables_where_constrained_letters_are_no_prefix():

@@ -1,6 +1,15 @@
 """Crystals as occupied Wyckoff positions.
 
-Importing the package loads the standard library alone; each name below is loaded at first use (PEP 562).
+    >>> from wyckoffkit import decode, encode, parse_label
+    >>> p = parse_label("AB6C_hR24_166_a_h_b:Cs-F-Sn")
+    >>> p.composition, str(p.canonical()), str(p.prototype())
+    ({'Cs': 3, 'F': 18, 'Sn': 3}, 'AB6C_hR24_166_a_h_b:Cs-F-Sn', 'ABC6_hR24_166_a_b_h')
+    >>> decode(encode(p)) == p
+    True
+
+`find_protostructure` finds them in structures of pymatgen and ASE, `compare` tells whether two are the same; datasets
+are in `wyckoffkit.dataset`, models in `reference_model`. Importing the package loads the standard library alone; each
+name below is loaded at first use (PEP 562).
 """
 
 from __future__ import annotations

@@ -95,6 +95,8 @@ def format_label(protostructure: Protostructure, *, rhombohedral: bool = False) 
     >>> format_label(parse_label("AB6C_hR24_166_a_h_b:Cs-F-Sn"), rhombohedral=True)
     'AB6C_hR8_166_a_h_b:Cs-F-Sn'
     """
+    if not isinstance(protostructure, Protostructure):
+        raise LabelError(f"a Protostructure is written as a label, got {type(protostructure).__name__}")
     occupations = protostructure.occupations
     try:
         head = _format_head(protostructure.space_group.number, tuple(occupations.values()))

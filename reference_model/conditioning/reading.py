@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from wyckoffkit.elements import ATOMIC_NUMBER, SYMBOLS
@@ -38,6 +38,18 @@ def space_groups(space_group: int | Iterable[int] | None) -> tuple[int, ...] | N
     if wrong or not groups:
         raise WyckoffkitError(f"space groups are numbered 1 to 230, got {wrong[0] if wrong else 'none'}")
     return tuple(sorted(set(groups)))
+
+
+def joined(symbols: str | Iterable[str] | None, separator: str) -> str | None:
+    """Elements as an option has them, from a list of symbols too."""
+    return symbols if symbols is None or isinstance(symbols, str) else separator.join(map(str, symbols))
+
+
+def formula_of(amounts: str | Mapping[str, float] | None) -> str | None:
+    """A formula, from amounts by symbol too."""
+    if not isinstance(amounts, Mapping):
+        return amounts
+    return "".join(f"{symbol}{amount:g}" for symbol, amount in amounts.items())
 
 
 def _listed(text: str | None, separator: str = ",") -> frozenset[int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +18,17 @@ from wyckoffkit.spacegroup import SpaceGroup
 from ..batch import Batch
 from .constraints import Constraint, Elements, MaxAtoms
 from .formula import Formula
-from .reading import Site, atomic_number, element_sets, parse_formula, parse_sites, prototype_sites, reduced
+from .reading import (
+    Site,
+    atomic_number,
+    element_sets,
+    formula_of,
+    joined,
+    parse_formula,
+    parse_sites,
+    prototype_sites,
+    reduced,
+)
 from .reading import space_groups as read_groups
 
 LARGEST_CELL = 120
@@ -60,11 +70,11 @@ class Request:
         cls,
         *,
         space_group: int | Iterable[int] | None = None,
-        elements: str | None = None,
-        require: str | None = None,
-        forbid: str | None = None,
-        chemical_system: str | None = None,
-        composition: str | None = None,
+        elements: str | Iterable[str] | None = None,
+        require: str | Iterable[str] | None = None,
+        forbid: str | Iterable[str] | None = None,
+        chemical_system: str | Iterable[str] | None = None,
+        composition: str | Mapping[str, float] | None = None,
         anonymous: str | None = None,
         max_atoms: int | None = None,
         sites: str | None = None,
@@ -72,9 +82,12 @@ class Request:
     ) -> Request:
         """From the text of options: "Li,O", "Li-Mn-O", "LiMn2O4", "AB2C4", "a=Ca,c=2O", "ABC3_cP5_221_a_b_c".
 
+        Elements may be listed, and a composition given as amounts by symbol.
         Raises WyckoffkitError where a condition cannot be read, or where two cannot hold together.
         """
         groups = read_groups(space_group)
+        elements, require, forbid = (joined(given, ",") for given in (elements, require, forbid))
+        chemical_system, composition = joined(chemical_system, "-"), formula_of(composition)
         allowed, required = element_sets(elements, require, forbid, chemical_system)
         if composition is not None and anonymous is not None:
             raise WyckoffkitError("a composition has an anonymous formula of its own: give one of the two")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,14 +23,14 @@ from .filters import EnergyRange, parse_energy
 class Conditions:
     """What samples are asked to be; all of it holds together."""
 
-    space_groups: Sequence[int] | None = None
-    elements: str | None = None
-    """Only these: "Li,O,Fe"."""
-    require: str | None = None
-    forbid: str | None = None
-    chemical_system: str | None = None
+    space_groups: int | Iterable[int] | None = None
+    elements: str | Iterable[str] | None = None
+    """Only these: "Li,O,Fe", or a list."""
+    require: str | Iterable[str] | None = None
+    forbid: str | Iterable[str] | None = None
+    chemical_system: str | Iterable[str] | None = None
     """Exactly these: "Li-Mn-O"."""
-    composition: str | None = None
+    composition: str | Mapping[str, float] | None = None
     anonymous: str | None = None
     max_atoms: int | None = None
     """In the conventional cell."""
@@ -135,7 +135,7 @@ def iterate(
             tally=tally,
             progress=progress,
             batch_size=batch_size,
-            space_groups=asked.space_groups,
+            space_groups=request.space_groups,
             novel_only=asked.novel_only,
             reweight=reweights,
             seen=seen,
@@ -160,12 +160,12 @@ def sample(
     n_steps: int = 100,
     batch_size: int = 512,
     distinct: bool = False,
-    space_groups: Sequence[int] | None = None,
-    elements: str | None = None,
-    require: str | None = None,
-    forbid: str | None = None,
-    chemical_system: str | None = None,
-    composition: str | None = None,
+    space_groups: int | Iterable[int] | None = None,
+    elements: str | Iterable[str] | None = None,
+    require: str | Iterable[str] | None = None,
+    forbid: str | Iterable[str] | None = None,
+    chemical_system: str | Iterable[str] | None = None,
+    composition: str | Mapping[str, float] | None = None,
     anonymous: str | None = None,
     max_atoms: int | None = None,
     sites: str | None = None,

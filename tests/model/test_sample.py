@@ -289,6 +289,15 @@ def test_the_figures_count_what_was_written(jump_run, tmp_path):
     assert f"novel {100 * sum(int(r['novel']) for r in rows) / 50:.1f} %" in text
 
 
+def test_conditions_of_python_are_those_of_the_command():
+    told = Conditions(elements="Li, Mn,O", require="Li", chemical_system="Li-Mn-O", space_groups=[225])
+    listed = Conditions(
+        elements=["Li", "Mn", "O"], require=("Li",), chemical_system=["Li", "Mn", "O"], space_groups=225
+    )
+    assert listed.request == told.request
+    assert Conditions(composition={"Li": 1, "Mn": 2, "O": 4}).request == Conditions(composition="LiMn2O4").request
+
+
 def test_sample_names_every_option_of_iterate_and_every_condition_as_they_do():
     given = dict(inspect.signature(sample).parameters)
     for name in ("n", "checkpoint", "device"):

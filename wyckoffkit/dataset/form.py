@@ -54,7 +54,7 @@ class Rejected:
 NO_REJECTED = Rejected()
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Materials as protostructures, N of them."""
 
@@ -71,6 +71,10 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.columns)
+
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{len(self.indices(name)):,} {name}" for name in SPLITS)
+        return f"<Dataset of {len(self):,} materials ({parts}), profile {self.attributes.get('profile')!r}>"
 
     @cached_property
     def material_id(self) -> NDArray[np.str_]:

@@ -58,6 +58,10 @@ def encode(protostructure: Protostructure, *, n_elements: int = DEFAULT_N_ELEMEN
     >>> arrays.constrained.tolist(), arrays.unconstrained.shape  # positions a, b, d, e hold Cs, Sn, nothing, nothing
     ([55, 50, 0, 0], (5, 100))
     """
+    if not isinstance(protostructure, Protostructure):
+        raise ProtostructureError(
+            f"a Protostructure is encoded, got {type(protostructure).__name__}; parse_label reads the label of one"
+        )
     group = protostructure.space_group
     check_encodable(protostructure, n_elements)
     places = _places(group.number)

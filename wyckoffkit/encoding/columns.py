@@ -30,7 +30,7 @@ ALPHABETICAL = np.argsort(np.argsort(np.array(SYMBOLS)))
 """Places of the elements in alphabetical order of their symbols, by atomic number."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class WyckoffColumns:
     """Many protostructures as columns: about 3 bytes an occupied slot and 9 a material.
 
@@ -50,6 +50,9 @@ class WyckoffColumns:
 
     def __len__(self) -> int:
         return len(self.space_group)
+
+    def __repr__(self) -> str:
+        return f"<WyckoffColumns of {len(self):,} materials, {len(self.position):,} occupied slots>"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, WyckoffColumns):
