@@ -147,6 +147,9 @@ def test_an_export_is_read_back_as_the_same_dataset(real: Path, tmp_path: Path) 
     lines = [json.loads(line) for line in (tmp_path / "x.jsonl").read_text().splitlines()]
     with open(tmp_path / "x.csv", newline="") as file:
         assert lines == [{k: v or None for k, v in row.items()} for row in csv.DictReader(file)]
+    build_dataset([tmp_path / "x.jsonl"], tmp_path / "y.h5")
+    c = read_dataset(tmp_path / "y.h5")
+    assert (a.columns, a.material_id.tolist()) == (c.columns, c.material_id.tolist())
     assert wyckoffkit("dataset", "export", real, "-o", tmp_path / "x.txt")[0] == 2
 
 

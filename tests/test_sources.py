@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from real_labels import PAPER_LABELS
 
+from wyckoffkit import parse_label
 from wyckoffkit.errors import DatasetError
 from wyckoffkit.sources import Entry, EntryError, Source, read_entry
 from wyckoffkit.sources.scan import JsonFault, JsonStream
+from wyckoffkit.tensorfile import write_tensors
 
 ROCK_SALT = {
     "@module": "pymatgen.core.structure",
@@ -210,6 +213,40 @@ def test_labels_and_csv_rows_become_entries_with_their_line(tmp_path: Path) -> N
         read_entry(entries[1], "org")
     with pytest.raises(EntryError, match="a row of 2 fields under 4 headings"):
         read_entry(entries[2], "org")
+
+
+LABELLED = [
+    {"sample": 0, "label": "AB_cF8_225_a_b:Ca-O", "novel": True},
+    {"material_id": "b", "note": ["x"], "protostructure": "AB_cF8_225_a_b:Cl-Na", "e_form_per_atom": -2.0},
+    {"id": 7, "label": "AB_cF8_225_a_a:Ca-O"},
+    {"material_id": "d", "structure": ROCK_SALT, "label": "AB_cF8_225_a_b:Ca-O"},
+]
+
+
+@pytest.mark.parametrize(
+    "text", ["".join(json.dumps(row) + "\n" for row in LABELLED), json.dumps(LABELLED)], ids=["lines", "list"]
+)
+def test_rows_of_json_with_a_label_are_materials_and_a_structure_counts_more(tmp_path: Path, text: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    first, second, third, fourth = entries_of(tmp_path / "x.json")
+    assert (read_entry(first, "org").material_id, str(read_entry(first, "org").protostructure)) == (
+        "x-1",
+        "AB_cF8_225_a_b:Ca-O",
+    )
+    record = read_entry(second, "opt")
+    assert (record.material_id, record.properties) == ("b", {"e_form_per_atom": -2.0})
+    with pytest.raises(EntryError, match="no free coordinate") as caught:
+        read_entry(third, "org")
+    assert caught.value.material_id == "7"
+    assert read_entry(fourth, "org").protostructure is None
+    assert read_entry(fourth, "org").crystal is not None
+
+
+def test_what_encode_writes_is_a_source(tmp_path: Path) -> None:
+    protostructures = [parse_label(label) for label in PAPER_LABELS]
+    write_tensors(zip(PAPER_LABELS, protostructures, strict=True), tmp_path / "x.jsonl", n_elements=100)
+    found = [read_entry(entry, "org").protostructure for entry in entries_of(tmp_path / "x.jsonl")]
+    assert found == protostructures
 
 
 def test_wren_rows_become_entries(tmp_path: Path) -> None:

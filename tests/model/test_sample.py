@@ -16,6 +16,7 @@ from rich.console import Console
 from small_materials import write_small_dataset
 
 from reference_model.config import ModelConfig, TrainConfig
+from reference_model.evaluate.samples import read_samples
 from reference_model.model import load_model
 from reference_model.sample import Conditions, command, iterate, sample
 from reference_model.sample.draw import draw_from, has_label
@@ -215,6 +216,8 @@ def test_every_form_of_output_holds_the_same_samples(jump_run, tmp_path, capsys)
     assert [r["label"] for r in lines] == wanted
     assert [int(r["novel"]) for r in rows] == [int(r["novel"]) for r in lines]
     assert read_dataset(tmp_path / "x.h5").label.tolist() == wanted
+    for suffix in ("txt", "csv", "jsonl", "h5"):  # what is to be evaluated next
+        assert list(read_samples(tmp_path / f"x.{suffix}").labels) == wanted
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.csv", "x.h5", "x.jsonl", "x.txt"]
 
 

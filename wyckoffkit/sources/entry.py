@@ -33,6 +33,13 @@ PROPERTIES = {
     "year": "year",
     "keeps_space_group": "keeps_space_group",
 }
+# Columns and fields that hold labels, best first: labels found on the structure as computed, then as relaxed.
+LABEL_COLUMNS = {
+    "org": ("label", "protostructure", "wyckoff_spglib_initial_structure", "wyckoff_spglib", "protostructure_moyo",
+            "protostructure_spglib", "aflow_label"),
+    "opt": ("label", "protostructure", "wyckoff_spglib", "protostructure_moyo", "protostructure_spglib",
+            "aflow_label"),
+}  # fmt: skip
 ID_FIELDS = ("material_id", "entry_id", "mat_id", "task_id", "id", "name")
 
 _WBM_KEY = re.compile(r"step_(\d+)_(\d+)")
@@ -120,8 +127,10 @@ def _read_json(entry: Entry, structure: str) -> Record:
             if called not in properties and isinstance(fields.get(key), (int, float)):
                 properties[called] = float(fields[key])
     try:
+        if (label := _label_in(document, structure)) is not None:
+            return Record(name, None, parse_label(label), properties)
         return Record(name, crystal_from_dict(_structure_in(document, structure)), None, properties)
-    except SymmetryError as error:
+    except (SymmetryError, LabelError) as error:
         raise EntryError(str(error), name) from None
 
 
@@ -133,12 +142,20 @@ _NESTED = {
     "org": ("org", "initial_structure", "structure", "input_structure"),
     "opt": ("opt", "relaxed_structure", "computed_structure_entry", "structure"),
 }
+_STRUCTURE_FIELDS = {key for keys in _NESTED.values() for key in keys}
 
 
 def check_structure(structure: str) -> None:
     """Raise DatasetError for the name of neither structure."""
     if structure not in _NESTED:
         raise DatasetError(f"the structures are org (before relaxation) and opt (after), got {structure!r}")
+
+
+def _label_in(document: Mapping[str, Any], structure: str) -> str | None:
+    """The label of a row, as `sample`, `encode` and `dataset export` write it; None beside a structure."""
+    if "sites" in document or any(isinstance(document.get(key), dict) for key in _STRUCTURE_FIELDS):
+        return None
+    return next((document[key] for key in LABEL_COLUMNS[structure] if isinstance(document.get(key), str)), None)
 
 
 def _structure_in(document: Mapping[str, Any], structure: str) -> Mapping[str, Any]:

@@ -5,7 +5,8 @@
   columns   {"material_id": {"0": …}, "structure": {"0": S}}  pandas; Matbench Discovery's files
   documents S S …, one a line or one alone                  JSON lines, a structure by pymatgen
 
-S is the dictionary of a pymatgen Structure, E of a ComputedStructureEntry (or anything that holds a structure).
+S is the dictionary of a pymatgen Structure, E of a ComputedStructureEntry (or anything that holds a structure). A row
+with a label, as our own commands write, may stand for either.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from ..errors import DatasetError
 from .cleaning import realigned
-from .entry import ID_FIELDS, PROPERTIES, Entry, material_name, number_or_nan
+from .entry import ID_FIELDS, LABEL_COLUMNS, PROPERTIES, Entry, material_name, number_or_nan
 from .scan import JsonFault, JsonStream, Member
 from .stream import ByteStream
 
@@ -46,6 +47,10 @@ _TABLE_COLUMNS = {name.encode() for names in _STRUCTURE_COLUMNS.values() for nam
 # A first member that is a number or text does not tell, unless one of these follows outside a list.
 _NESTED_KEYS = b"|".join(sorted({*_TABLE_COLUMNS, b"org", b"opt", b"lattice"}))
 _STRUCTURE_AHEAD = re.compile(rb'\A[^\[]*?"(?:' + _NESTED_KEYS + rb')"\s*:\s*\{')
+# A row whose label stands before anything nested but lists.
+_LABEL_AHEAD = re.compile(
+    rb'\{[^{]*?"(?:' + "|".join(LABEL_COLUMNS["org"]).encode() + rb')"\s*:\s*"[A-Za-z0-9]+_[a-z][A-Z][0-9]+_[0-9]+_[^"]'
+)
 _MAX_COLUMN = 64 << 20  # bytes of one column of scalars: two million ids
 
 Opener = Callable[[], ByteStream]
@@ -97,6 +102,8 @@ def _recognised(path: Path, source: JsonStream, again: Opener, structure: str) -
 
 def _is_document(match: re.Match[bytes], head: bytes) -> bool:
     """One material, as it stands in a line of JSON lines or alone in its file."""
+    if _LABEL_AHEAD.match(head):
+        return True
     if match[2] in (b"{", b"["):
         return match[1] in _STRUCTURE_KEYS and match[2] == b"{" and not _is_table(match, head)
     return match[1] in _STRUCTURE_KEYS or _STRUCTURE_AHEAD.search(head) is not None

@@ -11,16 +11,9 @@ from typing import Any
 
 from ..csvrows import DELIMITERS, MAX_FIELD, csv_rows
 from ..errors import DatasetError
-from .entry import ID_FIELDS, PROPERTIES, Entry, material_name, number_or_nan
+from .entry import ID_FIELDS, LABEL_COLUMNS, PROPERTIES, Entry, material_name, number_or_nan
 from .stream import ByteStream
 
-# Best first: labels found on the structure as computed, then as relaxed.
-LABEL_COLUMNS = {
-    "org": ("label", "protostructure", "wyckoff_spglib_initial_structure", "wyckoff_spglib", "protostructure_moyo",
-            "protostructure_spglib", "aflow_label"),
-    "opt": ("label", "protostructure", "wyckoff_spglib", "protostructure_moyo", "protostructure_spglib",
-            "aflow_label"),
-}  # fmt: skip
 _STRUCTURE_COLUMNS = {"cif": "cif", "structure": "json", "initial_structure": "json"}
 _LABEL = re.compile(r"[A-Za-z0-9]+_[a-z][A-Z][0-9]+_[0-9]+_\S+:[A-Z]\S*")
 
