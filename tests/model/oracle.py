@@ -20,7 +20,7 @@ from wyckoffkit.encoding import to_columns
 from wyckoffkit.label import parse_label
 from wyckoffkit.protostructure import Protostructure
 
-FIXTURE = Path(__file__).parent / "fixtures" / "wbm_labels.txt"
+FIXTURE = Path(__file__).parent / "fixtures" / "wbm_groups_62_166_225.txt"
 
 
 def real_protostructures(number: int, n: int | None = None) -> list[Protostructure]:
