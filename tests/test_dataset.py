@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,6 +25,7 @@ from wyckoffkit.dataset import (
     write_dataset,
 )
 from wyckoffkit.dataset.seal import SEAL_LENGTH
+from wyckoffkit.elements import ATOMIC_NUMBER
 from wyckoffkit.encoding import WyckoffColumns, to_columns
 from wyckoffkit.errors import DatasetError
 from wyckoffkit.label import parse_label
@@ -264,6 +266,12 @@ def test_statistics_agree_with_the_dense_form(materials: list[Protostructure]) -
     assert np.array_equal(found.constrained, constrained)
     assert found.tokens.sum() == len(columns)
     assert (found.tokens * np.arange(found.tokens.shape[1])).sum() == len(columns.element)
+    held = Counter(ATOMIC_NUMBER[element] for p in materials for element in p.composition)
+    assert {z: n for z, n in enumerate(found.element.tolist()) if n} == held
+    positions = [
+        (len(g.positions), len(g.constrained), len(g.unconstrained)) for g in (p.space_group for p in materials)
+    ]
+    assert found.mean_positions == pytest.approx(tuple(np.mean(positions, axis=0)) if positions else (0, 0, 0))
 
 
 def sealed(path):
