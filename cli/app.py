@@ -16,6 +16,7 @@ app = CommandApp(
     help="Crystals as occupied Wyckoff positions: labels, tensors, datasets.",
     epilog="Example: wyckoffkit show AB6C_hR24_166_a_h_b:Cs-F-Sn",
     no_args_is_help=True,
+    add_completion=True,
 )
 
 

@@ -74,6 +74,14 @@ def test_a_reader_that_goes_away_is_no_error(command):
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+def test_a_shell_completes_commands_and_options():
+    words = "_WYCKOFFKIT_COMPLETE=complete_bash COMP_CWORD={} COMP_WORDS='wyckoffkit {}' " + str(
+        Path(sys.executable).with_name("wyckoffkit")
+    )
+    assert run(words.format(1, "la")).stdout == "label\n"
+    assert run(words.format(2, "label --sym")).stdout == "--symprec\n"
+
+
 def test_a_reader_that_goes_away_is_told_nothing():
     many = " ".join([str(LABEL_FILE)] * 20)  # more than a pipe holds
     done = run(f"cat {many} | {COMMAND} canonicalize - | head -n 1")

@@ -11,11 +11,11 @@ from typer.core import TyperCommand
 
 
 class CommandApp(typer.Typer):
-    """A typer app as all of the project's commands are: nothing installed in shells, errors left to `commandline`."""
+    """A typer app as all of the project's commands are; errors are left to `commandline`."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, *, add_completion: bool = False, **settings: Any) -> None:
         super().__init__(
-            add_completion=False,
+            add_completion=add_completion,
             pretty_exceptions_enable=False,
             context_settings={"help_option_names": ["-h", "--help"]},
             **settings,
