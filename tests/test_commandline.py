@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -75,11 +77,17 @@ def test_a_reader_that_goes_away_is_no_error(command):
 
 
 def test_a_shell_completes_commands_and_options():
-    words = "_WYCKOFFKIT_COMPLETE=complete_bash COMP_CWORD={} COMP_WORDS='wyckoffkit {}' " + str(
-        Path(sys.executable).with_name("wyckoffkit")
-    )
-    assert run(words.format(1, "la")).stdout == "label\n"
-    assert run(words.format(2, "label --sym")).stdout == "--symprec\n"
+    def completed(*words):
+        about = {
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": str(len(words) - 1),
+            "_WYCKOFFKIT_COMPLETE": "complete_bash",
+        }
+        script = Path(sys.executable).with_name("wyckoffkit")
+        return run(str(script), env={**os.environ, **about}).stdout
+
+    assert completed("wyckoffkit", "la") == "label\n"
+    assert completed("wyckoffkit", "label", "--sym") == "--symprec\n"
 
 
 def test_a_reader_that_goes_away_is_told_nothing():
