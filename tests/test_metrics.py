@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, product
 from math import comb
 
@@ -77,6 +78,24 @@ def test_the_collision_probability_does_not_depend_on_the_sample_size():
     # Uniqueness does depend on it, which is why the size-free form exists.
     small, large = (uniqueness(generator.choice(500, size=n, p=shares).tolist()).value for n in (50, 400))
     assert small > large + 0.2
+
+
+def test_intervals_of_the_collision_probability_hold_the_truth_as_often_as_they_say():
+    generator = np.random.default_rng(9)
+    shares = generator.dirichlet(np.full(60, 0.5))
+    truth = float((shares**2).sum())
+    drawn = (collision_probability(generator.choice(60, size=300, p=shares).tolist()) for _ in range(600))
+    held = sum(found.low <= truth <= found.high for found in drawn) / 600
+    # Of 95 %, which the jackknife promises for large samples alone; five standard deviations are 0.045.
+    assert 0.90 < held < 0.99
+
+
+@pytest.mark.parametrize("n", [20, 100, 1000])
+def test_without_a_repeat_the_collision_probability_is_at_most_what_hides_once_in_forty_samples(n):
+    found = collision_probability(range(n))
+    assert (found.value, found.low) == (0, 0)
+    # Birthdays: no two of n draws are equal among 1 / p things that are equally likely; rarer for few draws.
+    assert 0.012 < np.prod(1 - np.arange(n) * found.high) <= 0.025
 
 
 @given(words, st.data())
@@ -167,6 +186,36 @@ def test_a_sample_of_the_reference_lies_at_the_floor_and_another_does_not():
     assert other.chi_squared > same.degrees_of_freedom + 10 * np.sqrt(2 * same.degrees_of_freedom)
 
 
+def test_the_interval_of_a_divergence_is_as_wide_as_the_spread_of_independent_samples():
+    generator = np.random.default_rng(3)
+    reference = generator.multinomial(100_000, generator.dirichlet(np.full(40, 0.5)))
+    law = np.sqrt(reference) / np.sqrt(reference).sum()
+
+    def sample():
+        names = tuple(map(str, range(40)))
+        return Categories("orbits", names, np.arange(1000), generator.choice(40, size=1000, p=law), 1000)
+
+    found = divergence(sample(), reference, generator)
+    samples = [sample().counts for _ in range(400)]
+    for estimate, measure in ((found.jensen_shannon, jensen_shannon), (found.wasserstein, wasserstein)):
+        spread = np.std([measure(counts, reference) for counts in samples])
+        # The errors of two standard deviations, of 200 resamples and of 400 samples: 6 % together, four times.
+        assert (estimate.high - estimate.low) / 2 == pytest.approx(1.96 * spread, rel=0.25)
+
+
+def test_distances_of_categories_are_told_where_these_are_numbers_and_of_nothing_there_is_none():
+    generator, names = np.random.default_rng(0), ("0", "1", "2")
+    reference = np.array([5, 5, 0])
+    sample = Categories("atoms", names, np.arange(4), np.array([0, 1, 2, 2]), 4)
+    assert divergence(sample, reference, generator).wasserstein.value == pytest.approx(
+        wasserstein(sample.counts, reference)
+    )
+    assert divergence(replace(sample, name="element"), reference, generator).wasserstein is None
+    nothing = divergence(sample, np.zeros(3, int), generator)
+    assert np.isnan([nothing.jensen_shannon.value, nothing.floor, nothing.chi_squared]).all()
+    assert (nothing.jensen_shannon.low, nothing.jensen_shannon.high, nothing.degrees_of_freedom) == (0, 1, 0)
+
+
 @given(counts, st.integers(1, 5))
 def test_a_shift_by_k_categories_is_a_wasserstein_distance_of_k(p, k):
     if p.sum():
@@ -182,6 +231,10 @@ def test_chi_squared_is_the_textbook_statistic():
     expected = chi2_contingency(np.array([p, q])[:, [0, 2, 3]], correction=False)
     found, degrees = chi_squared(p, q)
     assert (found, degrees) == (pytest.approx(expected.statistic), expected.dof)
+    for one, other in ((p, np.zeros(4, int)), (np.zeros(4, int), q)):
+        found, degrees = chi_squared(one, other)
+        assert np.isnan(found)
+        assert degrees == 0
 
 
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
