@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -77,20 +77,21 @@ def main(
         raise typer.BadParameter("norm is 'pre' or 'post'")
     from .asked import evaluate
 
-    evaluation = evaluate(
-        samples[0],
-        reference,
-        extractor=extractor,
-        norm=norm,
-        fwd=fwd,
-        model=model,
-        symprec=symprec,
-        symprec_sweep=symprec_sweep,
-        seconds=seconds,
-        seed=seed,
-        command="python -m reference_model.evaluate " + shlex.join(sys.argv[1:]),
-        announce=lambda: counting("embedding the reference"),
-    )
+    with waiting(f"measuring {samples[0]}") as announce:
+        evaluation = evaluate(
+            samples[0],
+            reference,
+            extractor=extractor,
+            norm=norm,
+            fwd=fwd,
+            model=model,
+            symprec=symprec,
+            symprec_sweep=symprec_sweep,
+            seconds=seconds,
+            seed=seed,
+            command="python -m reference_model.evaluate " + shlex.join(sys.argv[1:]),
+            announce=lambda: announce("embedding the reference"),
+        )
     _deliver(evaluation, json_file, report)
 
 
@@ -106,16 +107,29 @@ def _compare(paths: list[Path], report: Path | None) -> None:
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int], None]]:
-    """A counter on stderr, which appears once there is something to count."""
+def waiting(what: str) -> Iterator[Callable[[str], AbstractContextManager[Callable[[int], None]]]]:
+    """What is done, and for how long, on a terminal's stderr; yields how to say of a part that it counts materials."""
     from rich.console import Console
-    from rich.progress import Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), TextColumn("{task.completed:,} materials"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     stderr = Console(stderr=True)
     with Progress(*columns, console=stderr, disable=not stderr.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=None, visible=False)
-        yield lambda n: bar.update(task, advance=n, visible=True)
+        task = bar.add_task(what, total=None)
+
+        @contextmanager
+        def counting(part: str) -> Iterator[Callable[[int], None]]:
+            done = 0
+
+            def advance(n: int) -> None:
+                nonlocal done
+                done += n
+                bar.update(task, description=f"{part}: {done:,} materials")
+
+            yield advance
+            bar.update(task, description=what)
+
+        yield counting
 
 
 def _deliver(evaluation: Evaluation, json_file: Path | None, report: Path | None) -> None:

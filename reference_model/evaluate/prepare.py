@@ -12,7 +12,7 @@ from wyckoffkit.commandhelp import CommandApp
 from wyckoffkit.commandline import named_errors
 from wyckoffkit.interrupts import interruptible
 
-from .app import counting
+from .app import waiting
 
 app = CommandApp()
 
@@ -37,7 +37,7 @@ def prepare(data: Path, output: Path, extractor: Path | None = None) -> None:
     from .against import FACTS, read_against
     from .facts import write_facts
 
-    with counting("embedding the training data") as progress:
+    with waiting("embedding the training data") as counting, counting("embedding the training data") as progress:
         reference = read_against(data, extractor=read_extractor(extractor), progress=progress)
     assert reference.facts is not None
     write_facts(output / FACTS, reference.facts)
