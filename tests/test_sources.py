@@ -181,7 +181,7 @@ def test_a_cut_file_gives_all_its_whole_entries_and_then_an_error(tmp_path: Path
         (b'{"a": [1, 2]}', "JSON of another shape"),
         (b'{"a": {"0": 1}}', "a table without a column of structures"),
         (b'{"a', "cut off"),
-        (b"material_id,energy\na,1\n", "no known kind"),
+        (b"material_id,energy\na,1\n", "none of which has a known name"),
         (b"{1: 2}", "not JSON"),
     ],
 )
@@ -302,3 +302,10 @@ def test_the_scanner_ends_on_any_bytes(text: bytes, rng: random.Random) -> None:
             assert member.raw or member.fault
     except JsonFault:
         pytest.fail("members() reports faults as members")
+
+
+def test_a_table_of_other_columns_is_refused_with_what_they_are_called(tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text("id,Wyckoff Label\n1,AB_cF8_225_a_b:Ca-O\n")
+    with pytest.raises(DatasetError, match=r"the columns id, Wyckoff Label, none of which.*wyckoff_spglib.*cif"):
+        Source(path)

@@ -14,7 +14,7 @@ from .entry import Entry, check_structure
 from .json_layouts import Opener, json_entries
 from .single_files import looks_like_cif, looks_like_extxyz, looks_like_poscar, text_entries
 from .stream import ByteStream
-from .tables_of_text import csv_entries, label_entries, looks_like_csv, looks_like_labels
+from .tables_of_text import check_no_other_table, csv_entries, label_entries, looks_like_csv, looks_like_labels
 
 _HEAD = 65_536
 _ZIP = b"PK\x03\x04"
@@ -134,6 +134,7 @@ def _kind(path: Path, stream: ByteStream, head: bytes) -> str:
     for kind, looks_like in _TEXT_KINDS.items():
         if looks_like(text):
             return kind
+    check_no_other_table(path, text)
     claim = ""
     if stream.name_claims and stream.name_claims != stream.compression:
         claim = f"not {stream.name_claims}, although its name says so, and "

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ..csvrows import DELIMITERS, MAX_FIELD, csv_rows
+from ..csvrows import DELIMITERS, MAX_FIELD, columns_of, csv_rows
 from ..errors import DatasetError
 from .entry import ID_FIELDS, LABEL_COLUMNS, PROPERTIES, Entry, material_name, number_or_nan
 from .stream import ByteStream
@@ -33,6 +33,18 @@ def looks_like_labels(head: str) -> bool:
 def looks_like_csv(head: str) -> bool:
     """The first line names a column that holds labels or structures, between commas, tabs or semicolons."""
     return _delimiter(head.splitlines()[0] if head else "") is not None
+
+
+def check_no_other_table(path: Path, head: str) -> None:
+    """Raise DatasetError for a heading and a row of as many fields, with no column that is known to hold anything."""
+    lines = head.splitlines()
+    columns = columns_of(lines[0] if lines else "")
+    if 1 < len(columns) == len(columns_of(lines[1] if len(lines) > 1 else "")):
+        raise DatasetError(
+            f"{path}: a table with the columns {', '.join(columns)[:500]}, none of which has a known name: "
+            f"{', '.join(LABEL_COLUMNS['org'])} for labels, {', '.join(_STRUCTURE_COLUMNS)} for structures "
+            "(`wyckoffkit encode --column` takes any column of labels)"
+        )
 
 
 def _delimiter(first: str) -> str | None:
