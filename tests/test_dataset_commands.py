@@ -259,6 +259,13 @@ def test_no_key_crosses_a_split_by_it(real: Path, key: str) -> None:
     assert (split == 2).sum() >= 10
 
 
+@pytest.mark.parametrize("counts, empty", [((0, 10), 1), ((10, 0), 2)])
+def test_a_side_that_no_row_is_asked_of_stays_empty(real: Path, counts: tuple[int, int], empty: int) -> None:
+    split = split_by(read_dataset(real), "prototype", counts=counts, seed=1)
+    assert (split == empty).sum() == 0
+    assert (split == 3 - empty).sum() >= 10
+
+
 def test_splits_are_drawn_by_the_command(real: Path, tmp_path: Path) -> None:
     output = tmp_path / "x.h5"
     assert wyckoffkit("dataset", "split", real, "-o", output, "--counts", "5,3", "--seed", 2)[0] == 0

@@ -84,6 +84,16 @@ def test_a_cells_weight_is_its_share_held_out_over_its_share_drawn(held_out, dra
     assert found.bound == found.largest(np.array(Novelty)).max()
 
 
+def test_each_range_of_bits_holds_as_many_held_out_materials_of_its_kind():
+    kind = np.repeat(list(Novelty), [8 * FEWEST, 3 * FEWEST, FEWEST])
+    bits = np.random.default_rng(1).normal(10.0 * kind)
+    held_out = Located(np.ones(len(kind), dtype=int), kind, bits)
+    found = fit(held_out, held_out, bins=5, exact=0, repeats=1)
+    ranges = [np.bincount(np.digitize(bits[kind == k], found.edges[k])) for k in Novelty]
+    assert [len(counts) for counts in ranges] == [5, 3, 1]
+    assert all(np.ptp(counts) <= 1 for counts in ranges)
+
+
 def test_factors_of_space_groups_bring_back_their_law():
     rng = np.random.default_rng(0)
     group = rng.choice([2, 62, 225], p=[0.1, 0.3, 0.6], size=60_000)
