@@ -247,6 +247,12 @@ def test_quantile_intervals_hold_the_truth_as_often_as_they_say(n, q):
     assert 0.949 < binom.cdf(found.high, n, q) - binom.cdf(found.low, n, q) < 0.985
 
 
+def test_a_quantile_of_nothing_is_unknown():
+    found = quantile(np.array([]), 0.5).to_dict()
+    assert np.isnan(found.pop("value"))
+    assert found == {"low": float("-inf"), "high": float("inf"), "n": 0}
+
+
 @pytest.mark.parametrize("rates", [(30, 20), (10, 10), (60, 5), (8, 2)])
 def test_intervals_of_a_ratio_of_counts_hold_the_ratio_of_the_rates_as_often_as_they_say(rates):
     """Exactly: over all pairs of Poisson counts, with their probabilities."""
@@ -264,6 +270,7 @@ def test_intervals_of_a_ratio_of_counts_hold_the_ratio_of_the_rates_as_often_as_
 
 
 def test_a_ratio_over_no_count_has_no_upper_bound():
+    assert (ratio_of_counts(6, 3).value, ratio_of_counts(6, 3).n) == (2, 9)
     assert ratio_of_counts(3, 0).value == ratio_of_counts(3, 0).high == float("inf")
     assert np.isnan(ratio_of_counts(0, 0).value)
     assert ratio_of_counts(0, 0).high == float("inf")

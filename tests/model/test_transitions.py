@@ -13,6 +13,8 @@ from reference_model.transitions import (
     births,
     draw_categorical,
     forward_sample,
+    occupancy,
+    odds,
     posterior,
     sample_posterior,
 )
@@ -189,6 +191,16 @@ def test_inversion_never_draws_a_class_without_mass():
     assert set(PRIORS["marginal"].draw(ends).tolist()) <= {0, 1, 2, 4, 5}
 
 
+def test_odds_are_those_of_the_softmax_however_many_rows_there_are():
+    logits = torch.randn(3, 3000, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))  # two blocks
+    empty = torch.softmax(logits, -1)[..., 0]
+    torch.testing.assert_close(odds(logits), (1 - empty) / empty)
+    assert odds(logits[0, 0]).shape == ()
+    torch.testing.assert_close(odds(logits[0, 0]), odds(logits)[0, 0])
+    torch.testing.assert_close(torch.sigmoid(occupancy(logits)), 1 - empty)
+    assert odds(torch.tensor([-torch.inf, 0.0, 1.0])) == torch.inf
+
+
 def test_a_grid_runs_from_T_to_0_and_a_full_one_holds_every_step():
     for spacing in ("alpha_bar", "t"):
         grid = Schedule(1000).grid(50, spacing)
@@ -196,12 +208,16 @@ def test_a_grid_runs_from_T_to_0_and_a_full_one_holds_every_step():
         assert grid[-1] == 0
         assert bool((grid.diff() < 0).all())
         assert abs(len(grid) - 51) <= 1
+        assert Schedule(1000).grid(1, spacing).tolist() == [1000, 0]
+    assert Schedule(1000).grid(50, "t").tolist() == list(range(1000, -1, -20))
     assert Schedule(1000).grid(1000, "t").tolist() == list(range(1000, -1, -1))
     even = Schedule(1000).u(Schedule(1000).grid(50)).diff()
     assert float(even.max() - even.min()) < 3e-3
     for n_steps in (0, 1001):
         with pytest.raises(ValueError, match="1 to 1000"):
             Schedule(1000).grid(n_steps)
+    with pytest.raises(ValueError, match="'alpha_bar' or 't', got 'u'"):
+        Schedule(1000).grid(50, "u")
 
 
 def test_nearest_step_is_the_inverse_of_u():
