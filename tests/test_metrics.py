@@ -222,6 +222,8 @@ def test_a_shift_by_k_categories_is_a_wasserstein_distance_of_k(p, k):
         shifted = np.concatenate([np.zeros(k, int), p])
         assert wasserstein(np.concatenate([p, np.zeros(k, int)]), shifted) == pytest.approx(k)
         assert wasserstein(p, 2 * p) == pytest.approx(0, abs=1e-9)
+    else:
+        assert np.isnan([wasserstein(p, p + 1), wasserstein(p + 1, p)]).all()
 
 
 def test_chi_squared_is_the_textbook_statistic():

@@ -120,7 +120,7 @@ def test_a_sample_of_the_reference_has_corrected_distance_0_within_its_interval(
     result = frechet(draw(2000), reference, "d", generator)
     assert result.corrected.low < 0 < result.corrected.high
     assert result.infinite.low < 0 < result.infinite.high
-    assert result.raw.value > 0
+    assert result.raw.low < result.raw.value < result.raw.high < 1
     other = frechet(draw(2000) + [0.5] * 8, reference, "d", generator)
     assert other.corrected.low < 8 * 0.25 < other.corrected.high
     assert other.corrected.low > 10 * result.corrected.high
@@ -152,6 +152,11 @@ def test_the_extrapolated_distance_of_one_law_is_0_on_average_though_its_referen
 
 def test_raw_distances_compare_where_numbers_of_materials_are_within_a_tenth():
     assert [alike(100, n) for n in (100, 91, 90, 89, 110, 112)] == [True, True, True, False, True, False]
+
+
+def test_one_embedding_has_no_covariance():
+    with pytest.raises(ValueError, match="two embeddings or more, got 1"):
+        moments(np.ones((1, 3)), "d")
 
 
 def test_results_of_two_extractors_are_not_compared():
