@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -117,7 +118,7 @@ def main(
 
     if out is not None:
         how_to_go_on(lambda: f"the same command goes on where {out} was")
-    console = Console(stderr=True, quiet=os.environ.get("RANK", "0") != "0")
+    console = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), quiet=os.environ.get("RANK", "0") != "0")
     with named_errors("sample"):
         run(
             checkpoint,
