@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import arrays, protostructures
 
 from wyckoffkit import (
+    DatasetError,
     Orbit,
     Protostructure,
     ProtostructureError,
@@ -104,6 +107,39 @@ def test_columns_hold_many_as_one(materials):
     assert list(columns) == materials
     columns.check("columns")
     assert concatenate([to_columns([material]) for material in materials]) == columns
+
+
+def test_columns_count_to_255_and_no_further():
+    most = parse_label("A_aP255_1_255a:H")
+    assert list(to_columns([most])) == [most]
+    assert to_columns([most]).protostructure(0) == most
+    with pytest.raises(ProtostructureError, match="material 1 holds 256 orbits of H"):
+        to_columns([most, parse_label("A_aP256_1_256a:H")])
+
+
+@pytest.mark.parametrize(
+    "changed, rule",
+    [
+        ({"element": [17]}, "different lengths"),
+        ({"count": [1, 1, 1]}, "different lengths"),
+        ({"offset": [0, 1, 2]}, "different lengths"),
+        ({"offset": [0, 3]}, "rise from 0 to 2"),
+        ({"offset": [1, 2]}, "rise from 0 to 2"),
+        ({"space_group": [0]}, "space group 0, not 1 to 230"),
+        ({"space_group": [231]}, "space group 231, not 1 to 230"),
+        ({"position": [0, 12]}, "position 12"),  # the twelve positions of Fm-3m are 0 … 11
+        ({"element": [17, 0]}, "element 0"),
+        ({"element": [17, 119]}, "element 119"),
+        ({"count": [0, 1]}, "count 0"),
+    ],
+)
+def test_columns_that_fit_no_table_are_refused(changed, rule):
+    columns = to_columns([parse_label("AB_cF8_225_a_b:Cl-Na")])
+    columns.check("columns")
+    replace(columns, position=np.array([0, 11], np.uint8)).check("columns")
+    wrong = {name: np.array(values, getattr(columns, name).dtype) for name, values in changed.items()}
+    with pytest.raises(DatasetError, match=rf"here\.h5: .*{rule}"):
+        replace(columns, **wrong).check("here.h5")
 
 
 @given(st.lists(protostructures(n_elements=100), min_size=1, max_size=12), st.data())

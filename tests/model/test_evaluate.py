@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from reference_model.checkpoint import DEFAULT
 from reference_model.evaluate.app import app
+from reference_model.evaluate.shares import NEW_PROTOTYPES
 from reference_model.reference import build_reference, write_reference
 from wyckoffkit import parse_label
 from wyckoffkit.encoding import to_columns
@@ -75,6 +76,8 @@ def test_what_can_be_counted_by_hand_is_counted(tmp_path, reference):
     assert metrics["novel composition"] == (pytest.approx(3 / 5), 5)
     assert metrics["novel chemical system"] == (pytest.approx(3 / 5), 5)
     assert metrics["unique among the novel"] == (1, 3)
+    assert metrics["distinct prototypes among the novel"] == (1, 3)
+    assert metrics[NEW_PROTOTYPES] == (pytest.approx(1 / 3), 3)
     assert metrics["novel a minute"] == (pytest.approx(6), 7)
     assert metrics["in groups 1–15 (triclinic, monoclinic)"] == (0, 5)
     assert "71.43 %" in out
