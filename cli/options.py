@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from wyckoffkit.errors import DatasetError, LabelError
+from wyckoffkit.errors import LabelError
 
 if TYPE_CHECKING:
     from wyckoffkit.protostructure import Protostructure, Prototype
 
 T = TypeVar("T")
 
-LabelFile = Annotated[Path, typer.Argument(metavar="FILE", help="Labels, one a line; '-' is stdin.")]
+LabelFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Labels, one a line, in a column 'label' or in JSON lines; '-' is stdin.")
+]
 LabelWords = Annotated[
     list[str],
     typer.Argument(metavar="LABEL|FILE…", help="Labels, files of labels, or '-' for stdin.", show_default=False),
@@ -33,50 +34,24 @@ Symprec = Annotated[float, typer.Option("--symprec", help="Distance tolerance in
 
 Column = Annotated[
     str | None,
-    typer.Option(
-        "--column", help="Read a table (between commas, tabs or semicolons) and take the labels from this column."
-    ),
+    typer.Option("--column", help="The column of a table or field of JSON lines with the labels, if not 'label'."),
 ]
 
 
 def label_lines(path: Path, rejections: Rejections, column: str | None = None) -> Iterator[tuple[int, str]]:
-    """(line number from 1, text) of each line that is not blank, or of a table's column; its broken rows are told."""
-    from wyckoffkit.csvrows import csv_column
+    """(line number from 1, text) of each label of a file; rows that hold none are told."""
+    from wyckoffkit.labelrows import label_rows
     from wyckoffkit.textlines import open_lines
 
     called = Path("<stdin>") if str(path) == "-" else path
-    choose = partial(_numbered, called)
-    if column is not None:
-        choose = partial(csv_column, called, column, reject=rejections.reject)
     with open_lines(path) as lines:
-        yield from choose(lines)
-
-
-def _numbered(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, str]]:
-    """Raises DatasetError where the first line is the header of a table."""
-    for number, line in enumerate(lines, start=1):
-        text = line.rstrip("\r\n")
-        if number == 1 and ":" not in text:
-            _check_not_a_table(path, text)
-        if text.strip():
-            yield number, text
-
-
-def _check_not_a_table(path: Path, first: str) -> None:
-    from wyckoffkit.csvrows import columns_of
-
-    columns = columns_of(first)
-    if len(columns) > 1:
-        raise DatasetError(
-            f"{path}: a table with the columns {', '.join(columns)[:500]}, and no labels one a line; "
-            "encode and validate take --column for tables"
-        )
+        yield from label_rows(called, lines, rejections.reject, column)
 
 
 def protostructures(
     file: Path, rejections: Rejections, column: str | None = None
 ) -> Iterator[tuple[str, str, Protostructure]]:
-    """(where, text, protostructure) of each label in a file or a table's column; the others are told."""
+    """(where, text, protostructure) of each label in a file; the others are told."""
     name = "<stdin>" if str(file) == "-" else str(file)
     for number, text in label_lines(file, rejections, column):
         protostructure = rejections.parse(text, f"{name}:{number}")

@@ -17,8 +17,8 @@ ORDER = {
     "wyckoffkit": (
         "errors interrupts commandline commandhelp files cluster tables elements periodic_table spacegroup operations "
         "protostructure canonical label_rules label lenient repair wren collapse enumeration symmetry comparison "
-        "supergroup subgroups encoding dense canonical_columns textlines csvrows spool dataset tensorfile sources "
-        "build realize relax hull neutrality discover metrics "
+        "supergroup subgroups encoding dense canonical_columns textlines csvrows labelrows spool dataset tensorfile "
+        "sources build realize relax hull neutrality discover metrics "
     ).split(),
     "reference_model": (
         "threads devices element_features config batch transitions streams diffusion network sampler conditioning "

@@ -212,12 +212,12 @@ def test_labels_are_read_from_a_column_of_a_csv_file(tmp_path):
 
 def test_a_file_of_another_kind_is_told_what_it_is_and_what_to_do(label_file, tmp_path):
     table = tmp_path / "table.csv"
-    table.write_text("material_id,label\na,AB_cF8_225_a_b:Ca-O\n")
+    table.write_text("material_id,wyckoff\na,AB_cF8_225_a_b:Ca-O\n")
     code, out, err = wyckoffkit("validate", table)
     assert (code, out) == (1, "")
-    assert "a table with the columns material_id, label" in err
+    assert "a table with the columns material_id, wyckoff, none of them 'label'" in err
     assert "--column" in err
-    assert wyckoffkit("validate", table, "--column", "label")[:2] == (0, "1 valid labels\n")
+    assert wyckoffkit("validate", table, "--column", "wyckoff")[:2] == (0, "1 valid labels\n")
     dataset = tmp_path / "x.h5"
     wyckoffkit("encode", label_file, "-o", dataset)
     assert "an HDF5 file, not text; `wyckoffkit decode`" in wyckoffkit("validate", dataset)[2]

@@ -92,6 +92,14 @@ def labels_of(path: Path) -> dict[str, str]:
     return found
 
 
+@pytest.mark.parametrize("title", ["", "  ", ROCK_SALT_LABEL, "a,label", "data_x", "1.0", "2"])
+def test_a_poscar_may_have_any_title(tmp_path: Path, title: str) -> None:
+    pytest.importorskip("ase.io")
+    path = tmp_path / "x.vasp"
+    path.write_text(POSCAR.replace("Na Cl", title, 1), encoding="utf-8")
+    assert labels_of(path) == {"x": ROCK_SALT_LABEL}
+
+
 def test_cif_poscar_and_extended_xyz_are_read_alone_in_folders_and_in_archives(tmp_path: Path) -> None:
     pytest.importorskip("pymatgen.io.cif")
     pytest.importorskip("ase.io")

@@ -19,7 +19,11 @@ app = CommandApp()
 def main(
     labels: Annotated[
         Path,
-        typer.Argument(metavar="LABELS", help="Labels, one a line, or a dataset (.h5: its test split); '-' is stdin."),
+        typer.Argument(
+            metavar="LABELS",
+            help="Labels, one a line, in a column 'label' or in JSON lines, or a dataset (.h5: its test split); "
+            "'-' is stdin.",
+        ),
     ],
     checkpoint: Annotated[
         Path | None, typer.Option(help="Checkpoint or run folder; the shipped weights by default.")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from wyckoffkit import DatasetError, LabelError, Protostructure, WyckoffkitError, parse_label
 from wyckoffkit.files import replacing
+from wyckoffkit.labelrows import Reject, label_rows
 from wyckoffkit.textlines import open_lines
 
 from ..likelihood import rank
@@ -84,13 +86,15 @@ def run(
     """
     if calibration_file is not None and calibration_file.suffix not in (".html", ".json"):
         raise WyckoffkitError(f"{calibration_file}: calibration is written as .html or .json, by suffix")
-    with _lines(labels) as lines, _bar(console, labels) as advance:
+    tally = Tally()
+    refuse = partial(_refuse, console, tally)
+    with _rows(labels, refuse) as rows, _bar(console, labels) as advance:
         model = load_model(checkpoint, device)
         if exact is None:
             exact = EXACT if model.checkpoint.config.objective == "jump" else 0
         scorer = Scorer(model, repeats=repeats, seed=seed, exact=exact)
-        tally, begun = Tally(), time.monotonic()
-        valid = _parsed(lines, scorer, console, tally)
+        begun = time.monotonic()
+        valid = _parsed(rows, scorer, refuse)
         if calibration_file is not None:
             _calibrate(scorer, [p for _, _, p in valid], labels, calibration_file, batch_size, advance)
             return tally.invalid
@@ -133,17 +137,18 @@ def _calibrate(
 
 
 @contextmanager
-def _lines(path: Path) -> Iterator[Iterator[str]]:
+def _rows(path: Path, refuse: Reject) -> Iterator[Iterator[tuple[int, str]]]:
+    """(line from 1, text) of each label; rows that hold none are refused."""
     if str(path) == "-":
-        yield iter(sys.stdin)
+        yield label_rows(Path("<stdin>"), iter(sys.stdin), refuse)
         return
     if path.is_dir() or not path.exists():
         raise DatasetError(f"{path} is a folder, expected a file" if path.is_dir() else f"{path}: no such file")
     if path.suffix == ".h5":
-        yield iter(_held_out(path))
+        yield enumerate(_held_out(path), start=1)
         return
     with open_lines(path) as lines:
-        yield lines
+        yield label_rows(path, lines, refuse)
 
 
 def _held_out(path: Path) -> list[str]:
@@ -155,21 +160,23 @@ def _held_out(path: Path) -> list[str]:
     return [str(label) for label in (dataset.label[chosen] if len(chosen) else dataset.label)]
 
 
+def _refuse(console: Console, tally: Tally, where: str, error: Exception) -> None:
+    tally.invalid += 1
+    reason = error.message if isinstance(error, LabelError) else str(error)
+    console.print(f"{where}: {reason}", style="red", markup=False, highlight=False)
+
+
 def _parsed(
-    lines: Iterable[str], scorer: Scorer, console: Console, tally: Tally
+    rows: Iterable[tuple[int, str]], scorer: Scorer, refuse: Reject
 ) -> Iterator[tuple[int, str, Protostructure]]:
-    """(line from 1, label, material) of each line that is one the model knows; the others are told and counted."""
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text:
-            continue
+    """(line from 1, label, material) of each label that the model knows; the others are refused."""
+    for number, text in rows:
+        text = text.strip()
         try:
             protostructure = parse_label(text)
             scorer.check(protostructure)
         except WyckoffkitError as error:
-            tally.invalid += 1
-            reason = error.message if isinstance(error, LabelError) else str(error)
-            console.print(f"line {number}: {reason}", style="red", markup=False, highlight=False)
+            refuse(f"line {number}", error)
         else:
             yield number, text, protostructure
 

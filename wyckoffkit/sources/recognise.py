@@ -115,7 +115,6 @@ def _head(stream: ByteStream) -> bytes:
 
 
 _TEXT_KINDS = {
-    "poscar": looks_like_poscar,  # first: its title may be a label, as `realize` writes it, or anything else
     "csv": looks_like_csv,
     "labels": looks_like_labels,
     "extxyz": looks_like_extxyz,
@@ -130,7 +129,10 @@ def _kind(path: Path, stream: ByteStream, head: bytes) -> str:
         return "json"
     if head.startswith(HDF5):
         raise DatasetError(f"{path}: an HDF5 file; datasets are put together by `wyckoffkit dataset merge`")
-    text = head.decode("utf-8", "replace").lstrip("\ufeff").lstrip("\r\n")
+    text = head.decode("utf-8", "replace").lstrip("\ufeff")
+    if looks_like_poscar(text):  # first: its title may be a label, a blank line, anything
+        return "poscar"
+    text = text.lstrip("\r\n")
     for kind, looks_like in _TEXT_KINDS.items():
         if looks_like(text):
             return kind
