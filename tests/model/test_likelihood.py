@@ -10,6 +10,7 @@ from oracle import Oracle, OracleTokens, batch_of, real_protostructures
 from torch import Tensor
 from toy import Independent, draw, log_probability
 
+from reference_model import likelihood
 from reference_model.batch import Batch
 from reference_model.diffusion import Diffusion
 from reference_model.likelihood import (
@@ -24,6 +25,27 @@ from reference_model.likelihood import (
 
 MARGINALS = torch.tensor([0.5, 0.1, 0.1, 0.2, 0.1]), torch.tensor([0.7, 0.2, 0.1])
 SIGMAS = 5.0  # 6e-7 two-sided
+
+
+def test_the_error_of_a_mean_holds_the_spread_of_materials():
+    mean, error = Bits(torch.tensor([1.0, 2.0, 3.0, 6.0]), torch.zeros(4)).mean()
+    assert (mean, error) == (3, pytest.approx(math.sqrt(14 / 3 / 4)))
+    assert Bits(torch.tensor([2.0]), torch.zeros(1)).mean() == (2, math.inf)
+
+
+def test_levels_of_the_variational_bound_are_one_a_stratum(monkeypatch: pytest.MonkeyPatch):
+    levels: list[Tensor] = []
+
+    def told(network: object, batch0: Batch, diffusion: Diffusion, level: Tensor, generator: object) -> Tensor:
+        levels.append(level)
+        return torch.arange(3.0)
+
+    monkeypatch.setattr(likelihood, "variational_draw", told)
+    batch = Batch.empty(torch.tensor([82, 16, 115]), 4)
+    bound = variational_bound(None, batch, Diffusion.of("zeros", 4, 2, T=10), n_draws=8)
+    assert torch.equal((torch.stack(levels) * 8).long(), torch.arange(8)[:, None].expand(8, 3))
+    torch.testing.assert_close(bound.bits, torch.arange(3.0).double() / math.log(2))
+    assert not bound.standard_error.any()
 
 
 @pytest.mark.parametrize("prior", ["zeros", "uniform", "marginal"])
