@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -142,6 +143,16 @@ def test_files_of_each_format_are_read_by_us_as_crystals_with_their_labels(tmp_p
     records = [read_entry(entry, "org") for entry in Source(tmp_path / name).entries()]
     found = [find_protostructure(record.crystal, symprec=1e-3, profile="affine") for record in records]
     assert sorted(map(str, found)) == sorted(str(parse_label(label).canonical("affine")) for label in labels)
+
+
+def test_a_folder_of_crystals_is_read_once_and_whatever_else_lies_in_it(tmp_path):
+    run(WBM_LABELS[:3], tmp_path / "made", formats=tuple(FORMATS))
+    shutil.copytree(tmp_path / "made" / "cif", tmp_path / "made" / "mine")
+    places = [entry.place for entry in Source(tmp_path).entries()]
+    assert ["/mine/" in place for place in places] == [True] * 3 + [False] * 3
+    assert all("/realized.xyz:" in place for place in places[3:])
+    (tmp_path / "made" / "realized.xyz").unlink()  # as an interrupted run leaves it
+    assert len(list(Source(tmp_path).entries())) == 3 * 5 + 1
 
 
 def test_pyxtal_is_asked_first_or_where_we_find_nothing(tmp_path):

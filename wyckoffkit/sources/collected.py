@@ -13,6 +13,10 @@ from typing import IO
 
 from ..errors import DatasetError
 
+# What `realize` and `relax` write: the record, all crystals in one file, and folders that hold them again.
+_MADE = {"trials.jsonl": "realized.xyz", "relaxed.jsonl": "relaxed.xyz"}
+_AGAIN = {"cif", "extxyz", "poscar", "json"}
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -29,7 +33,8 @@ class Part:
 class Collection:
     """A folder or a zip archive. Raises DatasetError for an archive that is none, or where there is nothing in it.
 
-    Of a folder, hidden files, unfinished builds (`*.partial`) and the file `except_for` are left out.
+    Of a folder, hidden files, unfinished builds (`*.partial`) and the file `except_for` are left out, and where
+    `realize` or `relax` wrote, what holds their crystals a second time.
     """
 
     def __init__(self, path: Path, except_for: Path | None = None) -> None:
@@ -60,9 +65,13 @@ class Collection:
 
 def _folder(path: Path, except_for: Path | None) -> Iterator[Part]:
     output = except_for.resolve() if except_for else None
-    for file in sorted(path.rglob("*")):
+    files = sorted(path.rglob("*"))
+    made = {file.parent for file in files if (file.parent / _MADE.get(file.name, "")).is_file()}
+    for file in files:
         name = file.relative_to(path)
         left_out = any(part.startswith(".") or part.endswith(".partial") for part in name.parts)
+        left_out |= file.parent in made and file.name in _MADE
+        left_out |= file.parent.parent in made and file.parent.name in _AGAIN
         if not left_out and file.is_file() and file.resolve() != output:
             yield Part(str(name), file, partial(io.FileIO, file), file.stat().st_size)
 
