@@ -54,9 +54,10 @@ def protostructures(
     """(where, text, protostructure) of each label in a file; the others are told."""
     name = "<stdin>" if str(file) == "-" else str(file)
     for number, text in label_lines(file, rejections, column):
-        protostructure = rejections.parse(text, f"{name}:{number}")
+        where = f"{name}:{number}"
+        protostructure = rejections.parse(text, where)
         if protostructure is not None:
-            yield f"{name}:{number}", text, protostructure
+            yield where, text, protostructure
 
 
 def label_words(words: list[str], rejections: Rejections, column: str | None = None) -> Iterator[tuple[str, str]]:

@@ -23,9 +23,11 @@ from wyckoffkit.realize import (
     realize_many,
     structure_dict,
 )
+from wyckoffkit.realize import many as realize_files
 from wyckoffkit.realize.files import FORMATS, all_operations, format_triplet
 from wyckoffkit.realize.many import file_stem
-from wyckoffkit.sources import Source, read_entry
+from wyckoffkit.relax import many as relax_files
+from wyckoffkit.sources import Source, collected, read_entry
 
 # Every centring, and every crystal system but the triclinic one, which is added.
 LABELS = [
@@ -153,6 +155,15 @@ def test_a_folder_of_crystals_is_read_once_and_whatever_else_lies_in_it(tmp_path
     assert all("/realized.xyz:" in place for place in places[3:])
     (tmp_path / "made" / "realized.xyz").unlink()  # as an interrupted run leaves it
     assert len(list(Source(tmp_path).entries())) == 3 * 5 + 1
+
+
+def test_sources_know_what_is_written_beside_crystals_by_its_names():
+    written = {
+        realize_files.RECORD_NAME: realize_files.STRUCTURES_NAME,
+        relax_files.RECORD_NAME: relax_files.STRUCTURES_NAME,
+    }
+    assert written == collected._MADE
+    assert set(FORMATS) == collected._AGAIN
 
 
 def test_pyxtal_is_asked_first_or_where_we_find_nothing(tmp_path):

@@ -66,7 +66,7 @@ class Collection:
 def _folder(path: Path, except_for: Path | None) -> Iterator[Part]:
     output = except_for.resolve() if except_for else None
     files = sorted(path.rglob("*"))
-    made = {file.parent for file in files if (file.parent / _MADE.get(file.name, "")).is_file()}
+    made = {file.parent for file in files if file.name in _MADE and (file.parent / _MADE[file.name]).is_file()}
     for file in files:
         name = file.relative_to(path)
         left_out = any(part.startswith(".") or part.endswith(".partial") for part in name.parts)
